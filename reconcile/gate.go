@@ -1,0 +1,96 @@
+package reconcile
+
+import (
+	"fmt"
+	"time"
+
+	"backstop/state"
+)
+
+// recheck is after how long a hold is looked at again although nobody said that
+// anything changed. It costs no I/O but the stat of a secret's file.
+const recheck = 10 * time.Second
+
+// permit says whether an attempt may be made now, and which.
+type permit struct {
+	hold    string        // why nothing may be sent; "" it may
+	wait    time.Duration // after which to ask again; only where nothing may be sent now
+	blocked bool          // not now, but by itself later: a probe is not due or under way
+	manual  bool          // only what a person asked for: unpaired
+	probe   bool          // one at a time, another event each time
+	secrets []string      // for the signature
+}
+
+// may reports whether an attempt may be made now.
+func (p permit) may() bool { return p.hold == "" && !p.blocked }
+
+// permitLocked looks at everything that can hold replaying back, the reason
+// that a person must act on first. It needs r.mu.
+func (r *Replayer) permitLocked(now time.Time) permit {
+	rec := r.store.Receiver()
+	if why := r.holdWhy(rec); why != "" {
+		return permit{hold: why, wait: recheck}
+	}
+	secrets, err := r.secrets()
+	if err != nil {
+		return permit{hold: "the receiver's secret cannot be read, nothing is sent unsigned: " + err.Error(), wait: recheck}
+	}
+	p := permit{secrets: secrets, manual: !r.store.Paired()}
+	switch {
+	case rec.Misconfigured != "":
+		p.probing(rec.NextProbe, now, r.flying)
+	case r.outage.down:
+		p.probing(r.outage.next, now, r.flying)
+	}
+	return p
+}
+
+// probing lets one attempt at a time pass, from next on.
+func (p *permit) probing(next, now time.Time, flying int) {
+	p.probe = true
+	switch {
+	case flying > 0:
+		p.blocked, p.wait = true, recheck
+	case now.Before(next):
+		p.blocked, p.wait = true, next.Sub(now)
+	}
+}
+
+// holdWhy is why nothing at all may be sent, "" when nothing forbids it.
+func (r *Replayer) holdWhy(rec state.Receiver) string {
+	switch {
+	case r.options.URL == "":
+		return "watching only: receiver.url is empty"
+	case r.unusable != nil:
+		return r.unusable.Error()
+	case rec.Paused != "":
+		return "paused by " + rec.PausedBy + ": " + rec.Paused
+	case r.full != nil:
+		return r.full.Error()
+	}
+	return ""
+}
+
+// pausedWhy is what Drained.Paused says.
+func (r *Replayer) pausedWhy(now time.Time) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.permitLocked(now)
+	rec := r.store.Receiver()
+	switch {
+	case p.hold != "":
+		return p.hold
+	case rec.Misconfigured != "":
+		return fmt.Sprintf("the receiver is misconfigured: %s; next probe at %s", rec.Misconfigured, stamp(rec.NextProbe))
+	case p.manual:
+		return "unpaired: no source has ever said what the receiver has; let it report, import what it has, or replay by hand"
+	}
+	return ""
+}
+
+func (r *Replayer) secrets() ([]string, error) {
+	if r.options.Secrets == nil {
+		return nil, nil
+	}
+	return r.options.Secrets()
+}

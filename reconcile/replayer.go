@@ -1,0 +1,229 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"backstop/state"
+)
+
+// ReplayOptions configure a Replayer.
+type ReplayOptions struct {
+	URL         string                   // the receiver's; "": watch only, nothing is sent
+	Secrets     func() ([]string, error) // the first signs; nil or none: unsigned; an error: nothing is sent
+	Headers     map[string]string        // added to every replay
+	Body        string                   // BodyPush or BodyListing; "": BodyPush
+	Timeout     time.Duration            // of one attempt; 0: 10 s
+	BackoffMin  time.Duration            // 0: 5 s
+	BackoffMax  time.Duration            // 0: 1 h
+	Rate        float64                  // attempts a second over all workers; 0: no limit
+	Concurrency int                      // attempts in flight; 0: 4
+	MaxAttempts int                      // counted attempts until dead; 0: 12
+	Version     string                   // for the User-Agent
+	Transport   http.RoundTripper        // nil: its own
+	Logger      *slog.Logger             // nil: none
+}
+
+// Drained says what a Drain did and what it left.
+type Drained struct {
+	Sent    int       // attempts made
+	Seen    int       // events that the receiver has now
+	Dead    int       // events given up
+	Waiting int       // events missed or replaying that are left
+	Next    time.Time // when the next of them may be sent; zero: none, or not by itself
+	Paused  string    // why replaying is held back, for people; "" it is not
+}
+
+// Replayer sends missed events to the receiver. Run and Drain may be used at
+// the same time: they share the workers, the rate and the order.
+type Replayer struct {
+	store    *state.Store
+	sender   *Sender
+	unusable error // why there is no sender
+	options  ReplayOptions
+	limits   Limits
+	limiter  *rate.Limiter
+	slots    chan struct{} // one for each attempt in flight
+	wake     chan struct{} // holds one
+	log      *slog.Logger
+
+	claiming sync.Mutex // held from asking for the permit until the attempt is in flight
+	lanes    lanes      // guarded by claiming
+
+	mu      sync.Mutex // guards the below, and keeps deciding and settling one step
+	flying  int        // attempts in flight
+	outage  outage
+	full    error     // the state took no intent
+	fullTil time.Time // when to try again
+}
+
+// NewReplayer makes a Replayer that sends the missed events of s. A receiver's
+// URL that cannot be used is told by Drained.Paused.
+func NewReplayer(s *state.Store, o ReplayOptions) *Replayer {
+	if o.Concurrency <= 0 {
+		o.Concurrency = 4
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Replayer{
+		store: s, options: o, log: o.Logger,
+		limits:  Limits{o.BackoffMin, o.BackoffMax, o.MaxAttempts, rand.Float64}.withDefaults(),
+		limiter: limiter(o.Rate),
+		slots:   make(chan struct{}, o.Concurrency),
+		wake:    make(chan struct{}, 1),
+	}
+	r.sender, r.unusable = NewSender(SenderOptions{
+		URL: o.URL, Headers: o.Headers, Body: o.Body, Timeout: o.Timeout,
+		Version: o.Version, Concurrency: o.Concurrency, Transport: o.Transport,
+	})
+	return r
+}
+
+func limiter(perSecond float64) *rate.Limiter {
+	if perSecond <= 0 {
+		return rate.NewLimiter(rate.Inf, 1)
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), 1)
+}
+
+// Wake tells Run that something may be due: after a pass, a report, a requeue,
+// a resume. It never blocks.
+func (r *Replayer) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Drain sends each event that is due now once, and returns when nothing more is
+// due and nothing is in flight; what failed and waits for its backoff stays.
+// When ctx ends it sends nothing more, waits a few seconds for the answers in
+// flight, and returns without an error: Drained says what was done. An error
+// means that the state could not be read or written.
+func (r *Replayer) Drain(ctx context.Context) (Drained, error) {
+	s := r.newShift(ctx, map[string]bool{}, nil)
+	err := s.work(ctx)
+	return s.report(), err
+}
+
+// Run sends what is due whenever it is due, until ctx ends; then it waits a few
+// seconds for the answers in flight and returns nil. It returns an error when
+// the state fails; it does not return when the receiver does.
+func (r *Replayer) Run(ctx context.Context) error {
+	s := r.newShift(ctx, nil, r.wake)
+	err := s.work(ctx)
+	s.report()
+	return err
+}
+
+// claim asks the state for the next event. With a claim comes the duty to
+// settle or release it. Without one, wait is how long nothing will be due; 0:
+// until somebody says so.
+func (r *Replayer) claim(exclude map[string]bool) (c *state.Claim, secrets []string, wait time.Duration, err error) {
+	r.claiming.Lock()
+	defer r.claiming.Unlock()
+	now := time.Now()
+	p := r.permit(now)
+	if !p.may() {
+		return nil, nil, p.wait, nil
+	}
+	// The intent: a crash after it and before the outcome leaves an open
+	// attempt, and the event is sent again when its backoff is over.
+	c, wait, err = r.store.Claim(state.ClaimRules{
+		Now: now, Lane: r.lanes.next(), Manual: p.manual, Probe: p.probe, Exclude: exclude,
+		BackoffMin: r.limits.BackoffMin, BackoffMax: r.limits.BackoffMax, Next: r.limits.backoff,
+	})
+	switch {
+	case errors.Is(err, state.ErrFull):
+		r.holdFull(now, err)
+		return nil, nil, recheck, nil
+	case err != nil:
+		return nil, nil, 0, fmt.Errorf("claim the next event to replay: %w", err)
+	case c == nil:
+		return nil, nil, wait, nil
+	}
+	r.lanes.took()
+	r.fly(1)
+	return c, p.secrets, 0, nil
+}
+
+func (r *Replayer) permit(now time.Time) permit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.full != nil && !now.Before(r.fullTil) {
+		r.full = nil
+	}
+	return r.permitLocked(now)
+}
+
+// holdFull stops replaying while the state takes no intents: without one a POST
+// could be repeated without end.
+func (r *Replayer) holdFull(now time.Time, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.full, r.fullTil = err, now.Add(recheck)
+}
+
+func (r *Replayer) fly(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flying += n
+}
+
+// deliver makes one claimed attempt and writes down what came of it.
+func (r *Replayer) deliver(ctx context.Context, c *state.Claim, secrets []string) (state.Status, error) {
+	a := r.sender.Send(ctx, Message{Event: c.Event, Attempt: c.Attempt, Reason: c.Reason, Secrets: secrets})
+	r.log.Debug("replay attempt", "event_id", c.Event.ID, "attempt", c.Attempt, "answer", a.String(), "latency", a.Latency)
+	return r.settle(c, a)
+}
+
+// settle decides and writes. The receiver that a decision starts from must be
+// the one that the decision before left, so this is one step.
+func (r *Replayer) settle(c *state.Claim, a Answer) (state.Status, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	before := r.store.Receiver()
+	out := Decide(*c, a, before, r.limits, now)
+	// The outcome: a crash before it leaves the attempt open; a crash after
+	// it, nothing to repair.
+	status, err := r.store.Settle(out)
+	if err != nil {
+		return 0, fmt.Errorf("settle replay of %s: %w", c.Event.ID, err)
+	}
+	r.edges(before, out, a, now)
+	return status, nil
+}
+
+// edges logs when the receiver stops and starts to work.
+func (r *Replayer) edges(before state.Receiver, out state.Outcome, a Answer, now time.Time) {
+	if a.Err != wordStopped {
+		r.outage.note(a, r.limits, now, r.log)
+	}
+	if out.Receiver == nil {
+		return
+	}
+	switch was, is := before.Misconfigured, out.Receiver.Misconfigured; {
+	case was == "" && is != "":
+		r.log.Warn("receiver misconfigured: replaying paused, one probe at a time", "reason", is)
+	case was != "" && is == "":
+		r.log.Info("receiver accepts again: replaying resumed", "probes", before.Probes, "after", now.Sub(before.Since).Round(time.Second))
+	case was != is:
+		r.log.Warn("receiver still misconfigured, in another way", "reason", is)
+	}
+}
+
+// waiting counts the events that are left to be sent.
+func (r *Replayer) waiting() int {
+	counts := r.store.Counts()
+	return int(counts.Status[state.Missed] + counts.Status[state.Replaying])
+}
