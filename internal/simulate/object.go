@@ -1,0 +1,117 @@
+package simulate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+	"unicode/utf16"
+)
+
+// object writes one JSON object the way one of several backends would: packed or with blanks,
+// slashes escaped or not, ASCII only or UTF-8. A client must keep all of them byte for byte.
+type object struct {
+	b       []byte
+	spaced  bool // as Python's json.dumps does it
+	slashes bool // \/ for /, as PHP does it
+	ascii   bool // \uXXXX beyond ASCII
+	n       int  // members so far
+}
+
+func styled(r *rand.Rand) *object {
+	return &object{
+		b:      append(make([]byte, 0, 1536), '{'),
+		spaced: r.IntN(8) == 0, slashes: r.IntN(8) == 0, ascii: r.IntN(4) == 0,
+	}
+}
+
+func (o *object) end() []byte { return append(o.b, '}') }
+
+func (o *object) key(k string) {
+	if o.n++; o.n > 1 {
+		o.b = append(o.b, ',')
+		if o.spaced {
+			o.b = append(o.b, ' ')
+		}
+	}
+	o.b = append(o.quote(k), ':')
+	if o.spaced {
+		o.b = append(o.b, ' ')
+	}
+}
+
+func (o *object) text(k, v string) {
+	o.key(k)
+	o.b = o.quote(v)
+}
+
+// maybe writes null for "".
+func (o *object) maybe(k, v string) {
+	if v == "" {
+		o.raw(k, "null")
+		return
+	}
+	o.text(k, v)
+}
+
+func (o *object) raw(k, value string) {
+	o.key(k)
+	o.b = append(o.b, value...)
+}
+
+func (o *object) float(k string, v float64) {
+	o.raw(k, strconv.FormatFloat(v, 'f', -1, 64))
+}
+
+func (o *object) quote(s string) []byte {
+	b := append(o.b, '"')
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', byte(c))
+		case c == '/' && o.slashes:
+			b = append(b, '\\', '/')
+		case c < ' ' || c >= 0x7f && o.ascii:
+			b = escape(b, c)
+		default:
+			b = append(b, string(c)...)
+		}
+	}
+	o.b = append(b, '"')
+	return o.b
+}
+
+func escape(b []byte, c rune) []byte {
+	if hi, lo := utf16.EncodeRune(c); hi != '\ufffd' {
+		return fmt.Appendf(b, `\u%04x\u%04x`, hi, lo)
+	}
+	return fmt.Appendf(b, `\u%04x`, c)
+}
+
+// The form of a signed link: CloudFront's, seven days, 256 bytes of signature.
+const (
+	linkLife       = 7 * 24 * time.Hour
+	signatureChars = 344
+	keyPair        = "KSIMULATED0000"
+)
+
+// signedLink writes a pre-signed URL for a file. The host ends in .invalid so that a test that
+// follows it reaches nobody.
+func signedLink(r *rand.Rand, path string, expires time.Time) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-~"
+	b := make([]byte, 0, len(path)+signatureChars+96)
+	b = append(b, "https://files.heygen.invalid"...)
+	b = append(b, path...)
+	b = append(b, "?Expires="...)
+	b = strconv.AppendInt(b, expires.Unix(), 10)
+	b = append(b, "&Signature="...)
+	for left := signatureChars; left > 0; left -= 10 {
+		bits := r.Uint64()
+		for range min(10, left) {
+			b = append(b, alphabet[bits&63])
+			bits >>= 6
+		}
+	}
+	b = append(b, "&Key-Pair-Id="+keyPair...)
+	return string(b)
+}
