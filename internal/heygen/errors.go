@@ -1,0 +1,109 @@
+package heygen
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// What an [Error] unwraps to; a caller branches on these.
+var (
+	// ErrCredentials: HeyGen refused the credentials (401, 402, 403), or they
+	// could not be read.
+	ErrCredentials = errors.New("HeyGen refused the credentials")
+	// ErrCursor: HeyGen refused a cursor (400, 404, 410 of a request that had
+	// one). The walk has to start again from the first page.
+	ErrCursor = errors.New("HeyGen refused the cursor")
+	// ErrRequest: HeyGen refused the request itself (any other 4xx). Asking
+	// again does not help.
+	ErrRequest = errors.New("HeyGen refused the request")
+	// ErrUnreadable: the answer is not what the API documents: HTML, an error
+	// object under 200, cut off, over a size bound. Retries are used up.
+	ErrUnreadable = errors.New("HeyGen's answer is unreadable")
+	// ErrUnreachable: no usable answer: network, timeout, 408, 425, 429, 5xx
+	// after the retries, or a redirect.
+	ErrUnreachable = errors.New("HeyGen is unreachable")
+)
+
+// Error is a request that failed. It never holds a cursor, a key, or a URL.
+type Error struct {
+	Kind       error         // one of the Err values of this package
+	Doing      string        // what was asked for: "list events"
+	Status     int           // HTTP status; 0 when there was no answer
+	Code       string        // error.code of the answer; "" when absent
+	Message    string        // error.message of the answer, cleaned and cut; "" when absent
+	Param      string        // error.param of the answer; "" when absent
+	RequestID  string        // X-Request-Id of the answer; "" when absent
+	RetryAfter time.Duration // as HeyGen asked, at most 60 s; 0 when it did not
+	Hint       string        // what to do about it
+	Cause      error         // the failure below, nil when the answer is the failure
+
+	retry bool // another attempt may help
+}
+
+// Error implements error. It ends with what to do.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Doing != "" {
+		b.WriteString(e.Doing + ": ")
+	}
+	b.WriteString(e.Kind.Error())
+	if detail := e.detail(); detail != "" {
+		b.WriteString(": " + detail)
+	}
+	if e.RequestID != "" {
+		b.WriteString(" (request " + e.RequestID + ")")
+	}
+	if e.Hint != "" {
+		b.WriteString("; " + e.Hint)
+	}
+	return b.String()
+}
+
+func (e *Error) detail() string {
+	var parts []string
+	if e.Status != 0 {
+		parts = append(parts, strings.TrimSpace(fmt.Sprintf("status %d %s", e.Status, e.Code)))
+	}
+	if e.Message != "" {
+		parts = append(parts, e.Message)
+	}
+	if e.Cause != nil {
+		parts = append(parts, e.Cause.Error())
+	}
+	return strings.Join(parts, ": ")
+}
+
+// Unwrap gives the kind first, then the cause.
+func (e *Error) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.Cause}
+}
+
+// clean makes text that came from outside fit for a message: printable, on one
+// line, without URL queries and without the given secrets, at most 200 runes.
+func clean(text string, secrets ...string) string {
+	for _, s := range secrets {
+		if len(s) >= 4 {
+			text = strings.ReplaceAll(text, s, "…")
+		}
+	}
+	const most = 200
+	var b strings.Builder
+	n := 0
+	for _, r := range CutURLs(text) {
+		if n++; n > most {
+			b.WriteString("…")
+			break
+		}
+		if !unicode.IsPrint(r) {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return strings.TrimSpace(b.String())
+}
