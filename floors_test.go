@@ -35,12 +35,13 @@ func rooms() map[string]room {
 		"poller":            {floor: 3},
 		"reconcile":         {floor: 3},
 		"internal/simulate": {floor: 3, only: []string{"internal/heygen"}},
+		"internal/receiver": {floor: 3, only: []string{"internal/heygen"}},
 		"internal/engine":   {floor: 4},
 		"internal/api":      {floor: 5},
 		"internal/daemon":   {floor: 6},
-		"internal/demo":     {floor: 6},
-		"internal/command":  {floor: 7},
-		".":                 {floor: 8},
+		"internal/demo":     {floor: 7},
+		"internal/command":  {floor: 8},
+		".":                 {floor: 9},
 	}
 }
 
