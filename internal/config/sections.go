@@ -1,0 +1,208 @@
+package config
+
+import (
+	"net/textproto"
+	"regexp"
+	"strings"
+	"time"
+
+	"backstop/internal/secret"
+)
+
+// One function for each part of the file: its keys, and what each may say.
+
+const (
+	leastWait     = time.Millisecond // below it a wait or a timeout is a slip
+	leastLookback = time.Second      // created_at counts in whole seconds
+	leastSize     = 16 << 20         // one step of growth of the state file
+)
+
+func (d *decoder) root(v value) {
+	d.mapping(v, fields{
+		"heygen":    d.heygen,
+		"receiver":  d.receiver,
+		"schedule":  d.schedule,
+		"reconcile": d.reconcile,
+		"seen":      d.seen,
+		"replay":    d.replay,
+		"state":     d.state,
+		"control":   scalar(d, &d.config.Control, socketPath),
+		"admin":     d.admin,
+		"log":       d.log,
+	})
+}
+
+func (d *decoder) heygen(v value) {
+	h := &d.config.Heygen
+	var key, token twin
+	d.mapping(v, fields{
+		"base_url":          d.url(&h.BaseURL, baseURL),
+		"api_key":           d.secretText(&key),
+		"api_key_file":      d.secretFiles(&key),
+		"access_token":      d.secretText(&token),
+		"access_token_file": d.secretFiles(&token),
+		"event_types":       d.words(&h.EventTypes, word),
+		"entity_id":         scalar(d, &h.EntityID, optionalWord),
+		"page_size":         scalar(d, &h.PageSize, integer(1, 100)),
+		"timeout":           scalar(d, &h.Timeout, durationFrom(leastWait)),
+		"rate":              scalar(d, &h.Rate, rate),
+	})
+	h.APIKey, h.AccessToken = d.one(key), d.one(token)
+	if !h.APIKey.IsZero() && !h.AccessToken.IsZero() {
+		d.wrong(token.at, "stands beside an api_key, keep one of the two")
+	}
+}
+
+func (d *decoder) receiver(v value) {
+	r := &d.config.Receiver
+	var signing twin
+	d.mapping(v, fields{
+		"url":         d.url(&r.URL, receiverURL),
+		"secret":      d.secretTexts(&signing),
+		"secret_file": d.secretFiles(&signing),
+		"timeout":     scalar(d, &r.Timeout, durationFrom(leastWait)),
+		"headers":     d.headers,
+		"body":        scalar(d, &r.Body, oneOf(BodyPush, BodyListing)),
+	})
+	r.Secrets = d.all(signing)
+}
+
+func (d *decoder) schedule(v value) {
+	s := &d.config.Schedule
+	d.mapping(v, fields{
+		"poll":     scalar(d, &s.Poll, spec),
+		"sweep":    scalar(d, &s.Sweep, spec),
+		"timezone": scalar(d, &s.Timezone, timezone),
+	})
+}
+
+func (d *decoder) reconcile(v value) {
+	r := &d.config.Reconcile
+	d.mapping(v, fields{
+		"settle":          scalar(d, &r.Settle, durationFrom(0)),
+		"lookback":        scalar(d, &r.Lookback, durationFrom(leastLookback)),
+		"sweep_lookback":  scalar(d, &r.SweepLookback, durationFrom(leastLookback)),
+		"start":           scalar(d, &r.Start, start),
+		"collapse_window": scalar(d, &r.CollapseWindow, durationFrom(0)),
+	})
+}
+
+// seen reads a list of sources, each a mapping with its kind as the one key.
+func (d *decoder) seen(v value) {
+	if v.isNull() { // every item is commented out
+		return
+	}
+	d.config.Seen = nil
+	d.list(v, func(item value) {
+		known := fields{SourceReport: func(options value) {
+			d.mapping(options, fields{})
+			d.addSource(options, Source{Kind: SourceReport})
+		}}
+		kinds := 0
+		d.pairs(item, func(name string, at, inner value) {
+			kinds++
+			set, ok := known[name]
+			switch {
+			case !ok:
+				d.wrong(at, "this version knows no such source, it knows %s", SourceReport)
+			case kinds > 1:
+				d.wrong(at, "a second source in one item, begin a new item with -")
+			default:
+				set(inner)
+			}
+		})
+		if kinds == 0 && item.isNull() {
+			d.wrong(item, "names no source, write `- %s: {}`", SourceReport)
+		}
+	})
+}
+
+func (d *decoder) addSource(v value, s Source) {
+	for _, have := range d.config.Seen {
+		if have == s {
+			d.wrong(v, "is listed twice, remove one")
+			return
+		}
+	}
+	d.config.Seen = append(d.config.Seen, s)
+}
+
+func (d *decoder) replay(v value) {
+	r := &d.config.Replay
+	d.mapping(v, fields{
+		"rate":         scalar(d, &r.Rate, rate),
+		"concurrency":  scalar(d, &r.Concurrency, integer(1, 1000)),
+		"max_attempts": scalar(d, &r.MaxAttempts, integer(1, 1000)),
+		"backoff_min":  scalar(d, &r.BackoffMin, durationFrom(leastWait)),
+		"backoff_max":  scalar(d, &r.BackoffMax, durationFrom(leastWait)),
+	})
+}
+
+func (d *decoder) state(v value) {
+	s := &d.config.State
+	d.mapping(v, fields{
+		"path":      scalar(d, &s.Path, path),
+		"retention": scalar(d, &s.Retention, durationFrom(day)),
+		"max_size":  scalar(d, &s.MaxSize, sizeFrom(leastSize)),
+	})
+}
+
+func (d *decoder) admin(v value) {
+	a := &d.config.Admin
+	var token twin
+	d.mapping(v, fields{
+		"listen":     scalar(d, &a.Listen, listenAddress),
+		"hosts":      d.words(&a.Hosts, hostName),
+		"token":      d.secretText(&token),
+		"token_file": d.secretFiles(&token),
+	})
+	a.Token = d.one(token)
+}
+
+func (d *decoder) log(v value) {
+	l := &d.config.Log
+	d.mapping(v, fields{
+		"level":  scalar(d, &l.Level, level),
+		"format": scalar(d, &l.Format, oneOf(FormatAuto, FormatText, FormatJSON)),
+	})
+}
+
+var (
+	headerName    = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+	confidential  = regexp.MustCompile(`(?i)auth|token|key|secret|cookie|password`)
+	ownedByReplay = regexp.MustCompile(`(?i)^(X-Backstop-.*|(Heygen-)?Signature|Heygen-(Timestamp|Event-Id)|Content-(Type|Length|Encoding)|User-Agent|Host|Connection|Transfer-Encoding|Trailer|Te|Upgrade|Expect)$`)
+)
+
+// headers keeps every value as a secret, for one of them often is.
+func (d *decoder) headers(v value) {
+	headers := make(map[string]secret.Secret)
+	d.pairs(v, func(name string, at, inner value) {
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		switch _, twice := headers[canonical]; {
+		case !headerName.MatchString(name):
+			d.wrong(at, "is no header name, write letters, digits and dashes")
+			return
+		case ownedByReplay.MatchString(name):
+			d.wrong(at, "is set by every replay itself, remove the line")
+			return
+		case twice:
+			d.wrong(at, "is written twice (case does not matter), remove one")
+			return
+		}
+		text, ok := d.text(inner)
+		switch {
+		case !ok:
+			return
+		case strings.TrimSpace(text) == "":
+			d.wrong(inner, "is empty, write a value or remove the line")
+			return
+		case hasControl(text):
+			d.wrong(inner, "holds a control character, write it on one line")
+			return
+		case inner.literal() && confidential.MatchString(name):
+			d.warn(inner, "a secret in the file itself, write ${VAR} and set it in the environment")
+		}
+		headers[canonical] = secret.Text(text)
+	})
+	d.config.Receiver.Headers = headers
+}
