@@ -61,7 +61,7 @@ func (d *decoder) warn(v value, format string, args ...any) {
 func (d *decoder) postpone(v value, err error) {
 	m := d.place(v)
 	m.Text = err.Error()
-	d.config.pending = append(d.config.pending, pending{mistake: m, text: v.raw()})
+	d.config.pending = append(d.config.pending, pending{mistake: m, text: v.shown()})
 }
 
 // raw is the text of a scalar as it is written, before anything is expanded:
@@ -71,6 +71,15 @@ func (v value) raw() string {
 		return v.node.Value
 	}
 	return v.text
+}
+
+// shown is the raw text where nothing in it can be secret: one variable alone,
+// or the path of a secret file.
+func (v value) shown() string {
+	if variable.FindString(v.raw()) == v.raw() || strings.HasSuffix(v.key, fileSuffix) {
+		return v.raw()
+	}
+	return redacted
 }
 
 // literal reports whether the value itself stands in the file.

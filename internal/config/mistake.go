@@ -78,8 +78,8 @@ type pending struct {
 
 // Need is nil when the values under keys can be had. A key names one value
 // ("heygen.api_key") or a part ("receiver"); without keys all are meant, as
-// for config check. The error is an *Errors. A key HeyGen asks for must also
-// be there: asked for by name, a missing heygen.api_key is an error.
+// for config check. Asked for by its own name, heygen.api_key must also be
+// set somewhere. The error is an *Errors.
 func (c *Config) Need(keys ...string) error {
 	var found []Mistake
 	for _, p := range c.pending {
