@@ -91,7 +91,7 @@ func (d *decision) streak() {
 
 // failed: it did not work this time.
 func (d *decision) failed() {
-	d.out.Attempt.Counted = d.othersAccepted()
+	d.out.Attempt.Counted = d.answer.Err != wordStopped && d.othersAccepted()
 	d.count()
 }
 
@@ -116,7 +116,7 @@ func (d *decision) count() {
 		n++
 	}
 	if n >= d.limits.MaxAttempts {
-		d.die(fmt.Sprintf("%d attempts failed while other events were accepted, the last with %s", n, d.answer))
+		d.die(fmt.Sprintf("gave up after %d attempts that count, the last with %s", n, d.answer))
 		return
 	}
 	d.again(d.limits.wait(d.claim.Attempt, d.answer.RetryAfter))

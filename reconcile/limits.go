@@ -34,11 +34,10 @@ func (l Limits) withDefaults() Limits {
 func (l Limits) backoff(n int) time.Duration {
 	d := l.BackoffMin
 	for i := 1; i < n && d < l.BackoffMax; i++ {
-		d *= 2
+		d += min(d, l.BackoffMax-d)
 	}
-	d = min(d, l.BackoffMax)
 	spread := time.Duration(l.jitter() * float64(d) / 4)
-	if d+spread > l.BackoffMax {
+	if spread > l.BackoffMax-d {
 		return max(l.BackoffMax-spread, l.BackoffMin)
 	}
 	return d + spread
