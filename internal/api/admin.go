@@ -1,0 +1,104 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"backstop/internal/engine"
+	"backstop/internal/exit"
+)
+
+// AdminOptions says who may use the admin listener.
+type AdminOptions struct {
+	Hosts func() []string        // names to answer to beside the listener's own; a request with another Host is refused
+	Token func() (string, error) // "" means that none is needed
+	Busy  int                    // requests served at once; more are answered 503. 0: 64
+}
+
+// Admin serves what the admin listener shows, guarded: a Host that is not ours
+// is refused, for a page in a browser can point its own name at this address;
+// so is a request that a browser sends across sites; and where a token is set,
+// all but the health checks need it.
+func Admin(e *engine.Engine, o AdminOptions) http.Handler {
+	h := &handler{engine: e, daemon: true}
+	g := &guard{options: o, busy: make(chan struct{}, max(o.Busy, 64))}
+	mux := http.NewServeMux()
+	for _, r := range h.routes() {
+		switch {
+		case !r.admin:
+		case r.open:
+			mux.HandleFunc(r.pattern, r.serve)
+		default:
+			mux.HandleFunc(r.pattern, g.token(r.serve))
+		}
+	}
+	return g.host(http.NewCrossOriginProtection().Handler(mux))
+}
+
+type guard struct {
+	options AdminOptions
+	busy    chan struct{} // a place for each request under way
+}
+
+// host refuses requests for another name, and more of them than can be served.
+func (g *guard) host(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !g.ours(r.Host) {
+			writeError(w, http.StatusForbidden, exit.Errorf(exit.Usage, "call it by its address, or add the name to admin.hosts", "unknown Host"))
+			return
+		}
+		select {
+		case g.busy <- struct{}{}:
+			defer func() { <-g.busy }()
+			next.ServeHTTP(w, r)
+		default:
+			w.Header().Set("Retry-After", "1")
+			writeError(w, http.StatusServiceUnavailable, exit.Errorf(exit.Failed, "try again", "too many requests at once"))
+		}
+	})
+}
+
+// ours reports whether the Host names this listener: localhost, a literal
+// address, or a configured name.
+func (g *guard) ours(host string) bool {
+	name := host
+	if bare, _, err := net.SplitHostPort(host); err == nil {
+		name = bare
+	}
+	name = strings.ToLower(strings.Trim(name, "[]"))
+	if name == "localhost" || net.ParseIP(name) != nil {
+		return true
+	}
+	return slices.ContainsFunc(g.options.Hosts(), func(h string) bool {
+		return strings.EqualFold(h, name) || strings.EqualFold(h, host)
+	})
+}
+
+// token refuses requests without the token, where one is set.
+func (g *guard) token(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		want, err := g.options.Token()
+		if err != nil {
+			writeError(w, http.StatusServiceUnavailable, exit.Wrap(exit.Failed, "", err))
+			return
+		}
+		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if want != "" && !same(want, given) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="backstop"`)
+			writeError(w, http.StatusUnauthorized, exit.Errorf(exit.Failed, "send Authorization: Bearer with admin.token", "the token is missing or wrong"))
+			return
+		}
+		next(w, r)
+	}
+}
+
+// same compares hashes, so that neither content nor length shows in the time it
+// takes.
+func same(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}

@@ -1,0 +1,174 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"backstop/internal/engine"
+	"backstop/internal/exit"
+)
+
+// Handler serves everything that can be asked of the engine. Whoever reaches it
+// may do everything: the control socket is for the owner and root, and Admin
+// guards the part that it shows. daemon says that a daemon answers.
+func Handler(e *engine.Engine, daemon bool) http.Handler {
+	h := &handler{engine: e, daemon: daemon}
+	mux := http.NewServeMux()
+	for _, r := range h.routes() {
+		mux.HandleFunc(r.pattern, r.serve)
+	}
+	return mux
+}
+
+type handler struct {
+	engine *engine.Engine
+	daemon bool
+}
+
+type route struct {
+	pattern string
+	serve   http.HandlerFunc
+	admin   bool // on the admin listener too
+	open    bool // needs no token there
+}
+
+func (h *handler) routes() []route {
+	return []route{
+		{pattern: "GET /healthz", serve: h.health, admin: true, open: true},
+		{pattern: "GET /readyz", serve: h.ready, admin: true, open: true},
+		{pattern: "POST /v1/seen", serve: h.report, admin: true},
+		{pattern: "GET /v1/status", serve: h.status, admin: true},
+		{pattern: "GET /v1/events", serve: h.events, admin: true},
+		{pattern: "GET /v1/events/{id}", serve: h.event, admin: true},
+		{pattern: "POST /v1/events/{id}/replay", serve: h.replayOne, admin: true},
+		{pattern: "POST /v1/events/{id}/ignore", serve: h.ignoreOne, admin: true},
+		{pattern: "POST /v1/pause", serve: h.pause, admin: true},
+		{pattern: "POST /v1/resume", serve: h.resume, admin: true},
+		{pattern: "POST /v1/reconcile", serve: h.reconcile, admin: true},
+		{pattern: "POST /v1/diff", serve: h.diff},
+		{pattern: "POST /v1/replay", serve: h.replay},
+		{pattern: "POST /v1/ignore", serve: h.ignore},
+		{pattern: "POST /v1/seen/import", serve: h.importSeen},
+		{pattern: "POST /v1/seen/forget", serve: h.forget},
+		{pattern: "GET /v1/seen/export", serve: h.export},
+		{pattern: "GET /v1/state/info", serve: h.stateInfo},
+		{pattern: "POST /v1/state/check", serve: h.stateCheck},
+	}
+}
+
+func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "ok\n")
+}
+
+func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := h.engine.Ready(); err != nil {
+		writeError(w, http.StatusServiceUnavailable, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]bool{"ready": true})
+}
+
+func (h *handler) status(w http.ResponseWriter, _ *http.Request) {
+	status, err := h.engine.Status()
+	if err != nil {
+		writeError(w, http.StatusInternalServerError, err)
+		return
+	}
+	status.Daemon = h.daemon
+	writeJSON(w, http.StatusOK, status)
+}
+
+func (h *handler) reconcile(w http.ResponseWriter, r *http.Request) {
+	var request engine.ReconcileRequest
+	if !decode(w, r, &request) {
+		return
+	}
+	result, err := h.engine.Reconcile(r.Context(), request)
+	newLines(w).end(result, err)
+}
+
+func (h *handler) diff(w http.ResponseWriter, r *http.Request) {
+	var request engine.DiffRequest
+	if !decode(w, r, &request) {
+		return
+	}
+	out := newLines(w)
+	summary, err := h.engine.Diff(r.Context(), request, func(row engine.DiffRow) error { return out.row(row) })
+	out.end(summary, err)
+}
+
+// PauseRequest says why replaying stops, and on whose word.
+type PauseRequest struct {
+	Why string `json:"reason,omitempty"`
+	Who string `json:"who,omitempty"`
+}
+
+func (h *handler) pause(w http.ResponseWriter, r *http.Request) {
+	var request PauseRequest
+	if decode(w, r, &request) {
+		done(w, h.engine.Pause(or(request.Why, "no reason given"), or(request.Who, "the admin listener")))
+	}
+}
+
+func (h *handler) resume(w http.ResponseWriter, r *http.Request) {
+	var request PauseRequest
+	if decode(w, r, &request) {
+		done(w, h.engine.Resume(or(request.Who, "the admin listener")))
+	}
+}
+
+// done answers an action that has no result of its own.
+func done(w http.ResponseWriter, err error) {
+	if err != nil {
+		writeError(w, statusOf(err), err)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]bool{"ok": true})
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+func (h *handler) stateInfo(w http.ResponseWriter, _ *http.Request) {
+	info, err := h.engine.StateInfo()
+	if err != nil {
+		writeError(w, http.StatusInternalServerError, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, info)
+}
+
+func (h *handler) stateCheck(w http.ResponseWriter, r *http.Request) {
+	out := newLines(w)
+	n, err := h.engine.StateCheck(r.Context(), func(p engine.Problem) error { return out.row(p) })
+	out.end(map[string]int{"problems": n}, err)
+}
+
+// maxRequest bounds the body of a request that asks for something; reports have
+// a bound of their own.
+const maxRequest = 8 << 20
+
+// decode reads a JSON request; an empty body is the zero request. It answers the
+// caller itself when the request can't be understood.
+func decode(w http.ResponseWriter, r *http.Request, into any) bool {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if err == nil || errors.Is(err, io.EOF) {
+		return true
+	}
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		writeError(w, http.StatusRequestEntityTooLarge, exit.Errorf(exit.Usage, "send less at once", "the body is over %d bytes", maxRequest))
+		return false
+	}
+	badRequest(w, "send a JSON object", "the body can't be read: %s", fmt.Sprint(err))
+	return false
+}

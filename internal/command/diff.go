@@ -1,0 +1,73 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"backstop/internal/api"
+	"backstop/internal/engine"
+	"backstop/internal/exit"
+)
+
+func (a *app) diffCommand() *cobra.Command {
+	var since, until string
+	var request engine.DiffRequest
+	cmd := &cobra.Command{
+		Use:   "diff",
+		Short: "Show what is missed now; writes nothing",
+		Long: "Walks the listing and shows every event's verdict, from the same predicate as reconcile:\n" +
+			"  + missed   ~ settling   = seen   ! dead   ? undecided   - seen but not listed (with --all)\n" +
+			"It writes nothing, moves nothing, and needs no state file. Exit 5 when something is missed.",
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&since, "since", "", "from this time or age on (inclusive); default: the mark less the lookback")
+	cmd.Flags().StringVar(&until, "until", "", "before this time or age (exclusive)")
+	cmd.Flags().BoolVar(&request.All, "all", false, "also show what is seen but not listed")
+	return a.withJSON(verb(cmd, func(ctx context.Context, _ []string) (err error) {
+		if request.Since, request.Until, err = period(since, until); err != nil {
+			return err
+		}
+		return a.ask(ctx, engine.Optional, func(c *api.Client) error {
+			summary, err := c.Diff(ctx, request, a.printDiffRow)
+			return errors.Join(a.printDiffSummary(summary, err), err)
+		})
+	}))
+}
+
+// period reads --since and --until against one now.
+func period(since, until string) (from, to time.Time, err error) {
+	now := time.Now()
+	if from, err = when(since, now); err != nil {
+		return from, to, exit.Errorf(exit.Usage, "", "--since: %w", err)
+	}
+	if to, err = when(until, now); err != nil {
+		return from, to, exit.Errorf(exit.Usage, "", "--until: %w", err)
+	}
+	if !to.IsZero() && !from.Before(to) {
+		return from, to, exit.Errorf(exit.Usage, "swap them", "--since %s is not before --until %s", stamp(from), stamp(to))
+	}
+	return from, to, nil
+}
+
+func (a *app) printDiffRow(row engine.DiffRow) error {
+	if a.json {
+		return a.printJSON(row)
+	}
+	return a.printf("%s %-28s %-30s %s  %s\n", row.Sign, row.ID, row.Type, stamp(row.CreatedAt), row.Reason)
+}
+
+// printDiffSummary closes a diff for people, on stderr: the rows are the data.
+func (a *app) printDiffSummary(s engine.DiffSummary, err error) error {
+	if a.json || a.flags.quiet || (err != nil && exit.CodeOf(err) != exit.Differences) {
+		return nil
+	}
+	fmt.Fprintf(a.Err, "%d missed, %d settling, %d seen, %d dead\n", s.Missed, s.Settling, s.Seen, s.Dead)
+	if s.Unpaired && s.Missed > 0 {
+		fmt.Fprintln(a.Err, "unpaired: nobody has told backstop yet what the receiver has, so all that is listed looks missed")
+	}
+	return nil
+}

@@ -1,0 +1,39 @@
+package command
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"backstop/internal/daemon"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon: scheduled walks and replays",
+		Long: "Runs until SIGINT or SIGTERM. SIGHUP reloads the configuration; a bad file keeps the old one in\n" +
+			"force. It is the only verb that opens listeners.",
+		Args: cobra.NoArgs,
+	}
+	return verb(cmd, func(ctx context.Context, _ []string) error {
+		cfg, err := a.load()
+		if err != nil {
+			return err
+		}
+		logger, level, err := a.logger(cfg)
+		if err != nil {
+			return err
+		}
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+		return daemon.Run(ctx, daemon.Options{
+			Config: cfg, Load: a.load, Reload: hangup, Env: os.LookupEnv, Level: level, Deep: checkInChild,
+			Version: version(), Logger: logger,
+		})
+	})
+}

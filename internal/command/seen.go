@@ -1,0 +1,167 @@
+package command
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"backstop/internal/api"
+	"backstop/internal/engine"
+	"backstop/internal/exit"
+)
+
+// importBite is how many bytes of records are sent in one request.
+const importBite = 1 << 20
+
+func (a *app) seenCommand() *cobra.Command {
+	return group("seen", "Tell or ask what the receiver has",
+		a.seenAddCommand(), a.seenImportCommand(), a.seenExportCommand(), a.seenForgetCommand())
+}
+
+func (a *app) seenAddCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "add ID…", Short: "Record that the receiver has these events", Args: cobra.MinimumNArgs(1)}
+	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
+		return a.importSeen(ctx, strings.NewReader(strings.Join(args, "\n")), "argument")
+	}))
+}
+
+func (a *app) seenImportCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Record what the receiver has, from a file of ids or JSON lines (- for stdin)",
+		Args:  cobra.ExactArgs(1),
+	}
+	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
+		if args[0] == "-" {
+			return a.importSeen(ctx, a.In, "line")
+		}
+		file, err := os.Open(args[0])
+		if err != nil {
+			return exit.Wrap(exit.Failed, "check the path", err)
+		}
+		defer file.Close()
+		return a.importSeen(ctx, file, "line")
+	}))
+}
+
+// importSeen reads ids or JSON lines and sends them in bites. A line that can't
+// be read ends the import; the bites before it stay recorded.
+func (a *app) importSeen(ctx context.Context, from io.Reader, noun string) error {
+	return a.ask(ctx, engine.Create, func(c *api.Client) error {
+		total := importTotal{}
+		err := eachBite(from, noun, func(bite []byte, firstLine int) error {
+			recorded, unmatchable, err := c.Import(ctx, bite)
+			total.Recorded += recorded
+			total.Unmatchable += unmatchable
+			if err != nil {
+				return fmt.Errorf("from %s %d on: %w", noun, firstLine, err)
+			}
+			return nil
+		})
+		return errors.Join(a.printImported(total), err)
+	})
+}
+
+type importTotal struct {
+	Recorded    int `json:"recorded"`
+	Unmatchable int `json:"unmatchable,omitempty"`
+}
+
+func (a *app) printImported(total importTotal) error {
+	if a.json {
+		return a.printJSON(total)
+	}
+	if err := a.printf("%d recorded\n", total.Recorded); err != nil || total.Unmatchable == 0 {
+		return err
+	}
+	return a.printf("%d without an id name no entity, so they account for nothing\n", total.Unmatchable)
+}
+
+// eachBite turns lines into JSON lines, a bare id into an object, and gives them
+// on in bites.
+func eachBite(from io.Reader, noun string, send func(bite []byte, firstLine int) error) error {
+	scanner := bufio.NewScanner(from)
+	scanner.Buffer(nil, 8<<20)
+	var bite bytes.Buffer
+	first, number := 1, 0
+	flush := func() error {
+		if bite.Len() == 0 {
+			return nil
+		}
+		err := send(bite.Bytes(), first)
+		bite.Reset()
+		first = number + 1
+		return err
+	}
+	for scanner.Scan() {
+		number++
+		line, err := seenLine(scanner.Bytes())
+		if err != nil {
+			return exit.Errorf(exit.Usage, "correct it and import again; known records do no harm", "%s %d: %w", noun, number, err)
+		}
+		bite.Write(line)
+		if bite.Len() >= importBite {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := scanner.Err(); err != nil {
+		return exit.Errorf(exit.Failed, "", "%s %d: %w", noun, number+1, err)
+	}
+	return flush()
+}
+
+// seenLine gives the JSON line of one line of input; nothing for an empty one.
+func seenLine(line []byte) ([]byte, error) {
+	line = bytes.TrimSpace(line)
+	switch {
+	case len(line) == 0:
+		return nil, nil
+	case line[0] == '[' || line[0] == '{':
+		if !json.Valid(line) {
+			return nil, errors.New("it is no JSON")
+		}
+		return append(bytes.Clone(line), '\n'), nil
+	}
+	encoded, err := json.Marshal(api.ImportLine{ID: string(line)})
+	return append(encoded, '\n'), err
+}
+
+func (a *app) seenExportCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "export", Short: "Print what the receiver has as JSON lines, for import", Args: cobra.NoArgs}
+	return a.withJSON(verb(cmd, func(ctx context.Context, _ []string) error {
+		return a.ask(ctx, engine.Existing, func(c *api.Client) error {
+			return c.Export(ctx, func(line api.SeenLine) error { return a.printJSON(line) })
+		})
+	}))
+}
+
+func (a *app) seenForgetCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "forget ID…",
+		Short: "Take back that the receiver has these events",
+		Long:  "Takes back that the receiver has these events. One that a walk lists again is judged again.",
+		Args:  cobra.MinimumNArgs(1),
+	}
+	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
+		return a.ask(ctx, engine.Existing, func(c *api.Client) error {
+			found, err := c.Forget(ctx, api.ForgetRequest{IDs: args, Who: who()})
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(map[string][]string{"forgotten": found})
+			}
+			return a.printf("%d of %s forgotten\n", len(found), plural(len(args), "id"))
+		})
+	}))
+}

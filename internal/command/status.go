@@ -1,0 +1,90 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"backstop/internal/api"
+	"backstop/internal/engine"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "status", Short: "Tell how things stand, in words", Args: cobra.NoArgs}
+	return a.withJSON(verb(cmd, func(ctx context.Context, _ []string) error {
+		return a.ask(ctx, engine.Existing, func(c *api.Client) error {
+			status, err := c.Status(ctx)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(status)
+			}
+			return a.printf("%s", statusText(status, time.Now()))
+		})
+	}))
+}
+
+// statusText is a status for people: the verdict first, then what it rests on.
+func statusText(s engine.Status, now time.Time) string {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	fmt.Fprintf(&b, "%s\n\n", s.Verdict)
+	line("daemon", "%s", map[bool]string{true: "running, version " + s.Version, false: "not running; this is the state file"}[s.Daemon])
+	line("mark", "%s", stamp(s.Mark))
+	if s.Lag >= 0 {
+		line("lag", "%s since the last complete walk began", (time.Duration(s.Lag) * time.Second))
+	}
+	if p := s.LastPass; p != nil {
+		line("last pass", "%s at %s: %s, %d listed, %d new, %d missed", p.Kind, stamp(p.Start), plural(p.Pages, "page"), p.Listed, p.New, p.Missed)
+	}
+	line("events", "%s", countsText(s.Counts))
+	if !s.OldestMissed.IsZero() {
+		line("oldest", "missed since %s (%s)", stamp(s.OldestMissed), now.Sub(s.OldestMissed).Round(time.Second))
+	}
+	line("receiver", "%s", receiverText(s.Receiver))
+	for _, source := range s.Sources {
+		line("source", "%s: %s", source.Name, map[bool]string{true: "has spoken", false: "has not spoken yet"}[source.Spoken])
+	}
+	if s.Daemon {
+		line("next", "poll %s, sweep %s", stamp(s.NextPoll), stamp(s.NextSweep))
+	}
+	line("state", "%s, %d bytes", s.State.Path, s.State.Size)
+	return b.String()
+}
+
+func countsText(counts map[string]int64) string {
+	var parts []string
+	for _, word := range []string{"settling", "listed", "missed", "replaying", "seen", "dead", "ignored"} {
+		text := fmt.Sprintf("%d %s", counts[word], word)
+		if word == "seen" && counts["baseline"] > 0 {
+			text += fmt.Sprintf(" (%d of them baseline)", counts["baseline"])
+		}
+		parts = append(parts, text)
+	}
+	for _, word := range []string{"quarantined", "unlisted"} {
+		if counts[word] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[word], word))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func receiverText(r engine.ReceiverStatus) string {
+	switch {
+	case r.URL == "":
+		return "none: watching only (set receiver.url)"
+	case r.Paused != "":
+		return fmt.Sprintf("%s, paused by %s at %s: %s", r.URL, r.PausedBy, stamp(r.PausedAt), r.Paused)
+	case r.Misconfigured != "":
+		return fmt.Sprintf("%s looks misconfigured: %s; next probe %s", r.URL, r.Misconfigured, stamp(r.NextProbe))
+	case r.LastAccepted.IsZero():
+		return r.URL + ", nothing replayed yet"
+	}
+	return fmt.Sprintf("%s, last replay accepted at %s", r.URL, stamp(r.LastAccepted))
+}

@@ -1,0 +1,112 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
+
+	"backstop/internal/exit"
+)
+
+// drainTime is how long requests under way may take when the daemon stops. The
+// whole stop takes under five seconds.
+const drainTime = 3 * time.Second
+
+// limits bound what a listener accepts.
+type limits struct {
+	connections int
+	read        time.Duration // of a whole request; 0: none
+}
+
+// controlLimits: the owner may ask for work that takes hours.
+func controlLimits() limits { return limits{connections: 64} }
+
+// adminLimits keep half of the files that the process may open for its own work:
+// a flood of reports must not keep the poller from its socket.
+func adminLimits() limits {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		files.Cur = 256
+	}
+	return limits{connections: int(min(files.Cur/2, 512)), read: 30 * time.Second}
+}
+
+// serve serves until ctx ends, then lets what is under way end.
+func serve(ctx context.Context, group *errgroup.Group, l net.Listener, h http.Handler, lim limits) {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       lim.read,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	group.Go(func() error {
+		if err := server.Serve(netutil.LimitListener(l, lim.connections)); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve %s: %w", l.Addr(), err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if server.Shutdown(ending) != nil {
+			return server.Close()
+		}
+		return nil
+	})
+}
+
+func listenAdmin(address string) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return listenUnix(path)
+	}
+	return net.Listen("tcp", address)
+}
+
+// listenUnix listens on a socket of mode 0600. A socket that lies there is
+// removed only when nobody answers behind it.
+func listenUnix(path string) (net.Listener, error) {
+	if len(path) > 107 {
+		return nil, fmt.Errorf("the socket path %s is over the 107 bytes that the system allows", path)
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil { // the umask did it already where the file system obeys
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("%s is there and is no socket", path)
+	}
+	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		_ = conn.Close()
+		return exit.Errorf(exit.Held, "stop it, or set control: to another path", "another daemon answers at %s", path)
+	}
+	return os.Remove(path)
+}

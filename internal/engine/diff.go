@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"backstop/internal/exit"
+	"backstop/internal/heygen"
+	"backstop/reconcile"
+	"backstop/state"
+)
+
+// DiffRequest asks what is missed now.
+type DiffRequest struct {
+	Since time.Time `json:"since,omitzero"` // zero: the mark less the lookback
+	Until time.Time `json:"until,omitzero"` // zero: now
+	All   bool      `json:"all,omitempty"`  // also what is seen but not listed
+}
+
+// DiffRow is one event with its verdict.
+type DiffRow struct {
+	Sign string `json:"sign"` // + missed, ~ settling, = seen, ! dead, ? undecided, - seen but not listed
+	Event
+}
+
+// DiffSummary counts the rows of a diff.
+type DiffSummary struct {
+	Missed   int  `json:"missed"`
+	Settling int  `json:"settling"`
+	Seen     int  `json:"seen"`
+	Dead     int  `json:"dead"`
+	Other    int  `json:"other"`
+	Unpaired bool `json:"unpaired"`
+}
+
+// Diff walks the listing and gives every event's verdict, oldest first, from the
+// same predicate as a pass. It writes nothing and moves nothing.
+func (e *Engine) Diff(ctx context.Context, r DiffRequest, yield func(DiffRow) error) (DiffSummary, error) {
+	p := e.current()
+	events, walkErr := e.preview(ctx, p, r)
+	summary := DiffSummary{Unpaired: e.store == nil || !e.store.Paired()}
+	met := make(map[string]bool, len(events))
+	emit := func(row DiffRow) error {
+		met[row.ID] = true
+		summary.count(row.Sign)
+		return yield(row)
+	}
+	if err := e.judgeAll(p, events, r, emit); err != nil {
+		return summary, explain(err)
+	}
+	if err := e.unlisted(ctx, r, met, emit); err != nil {
+		return summary, explain(err)
+	}
+	if walkErr != nil {
+		return summary, explain(walkErr)
+	}
+	return summary, summary.differences()
+}
+
+func (s *DiffSummary) count(sign string) {
+	switch sign {
+	case "+":
+		s.Missed++
+	case "~":
+		s.Settling++
+	case "=":
+		s.Seen++
+	case "!":
+		s.Dead++
+	default:
+		s.Other++
+	}
+}
+
+func (s DiffSummary) differences() error {
+	if s.Missed == 0 {
+		return nil
+	}
+	return exit.Errorf(exit.Differences, "`backstop reconcile` replays them", "%d missed", s.Missed)
+}
+
+// preview reads the listing of every query, oldest first in the end.
+func (e *Engine) preview(ctx context.Context, p *parts, r DiffRequest) ([]heygen.Event, error) {
+	var baseline time.Time
+	if e.store != nil {
+		baseline, _ = e.store.Baseline()
+	}
+	since := r.Since
+	if since.IsZero() && baseline.IsZero() {
+		since = p.client.Now().Add(-p.cfg.Reconcile.Lookback)
+	}
+	var events []heygen.Event
+	known := map[string]bool{}
+	for _, w := range newWalkers(p, e.store, baseline, e.log) {
+		result, err := w.Preview(ctx, since, func(page []heygen.Event) error {
+			for _, event := range page {
+				if !known[event.ID] && within(event, r) {
+					known[event.ID] = true
+					events = append(events, event)
+				}
+			}
+			return nil
+		})
+		if err == nil && !result.Complete {
+			err = exit.Errorf(exit.Failed, "run it again; what is shown is what could be read", "walk incomplete: %s", result.Incomplete)
+		}
+		if err != nil {
+			return oldestFirst(events), fmt.Errorf("walk of %s: %w", result.Query, err)
+		}
+	}
+	return oldestFirst(events), nil
+}
+
+// within reports whether the event is in the asked range; an undated one always
+// is.
+func within(event heygen.Event, r DiffRequest) bool {
+	at := event.CreatedAt
+	return at.IsZero() || (!at.Before(r.Since) && (r.Until.IsZero() || at.Before(r.Until)))
+}
+
+func oldestFirst(events []heygen.Event) []heygen.Event {
+	slices.SortFunc(events, func(a, b heygen.Event) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return events
+}
+
+// judgeAll asks the predicate about every event, in bites that keep each read of
+// the state short.
+func (e *Engine) judgeAll(p *parts, events []heygen.Event, r DiffRequest, emit func(DiffRow) error) error {
+	var baseline, floor time.Time
+	if e.store != nil {
+		baseline, _ = e.store.Baseline()
+		floor = e.store.Floor()
+	}
+	now := p.client.Now()
+	rules := policy(p.cfg, baseline, floor)
+	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow})
+	for bite := range slices.Chunk(events, 500) {
+		known, err := look.Events(now, bite)
+		if err != nil {
+			return err
+		}
+		for i, event := range bite {
+			if err := emit(diffRow(event, known[i], reconcile.Judge(event, known[i], now, rules))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func diffRow(event heygen.Event, known state.Known, v reconcile.Verdict) DiffRow {
+	row := state.Row{Event: event, Status: v.Status, Proof: v.Proof, Why: v.Why, Listed: known.Listed, Entity: event.Entity(), Twin: v.Twin}
+	return DiffRow{Sign: sign(v.Status), Event: eventOf(row)}
+}
+
+// sign is the mark in front of an event in a diff.
+func sign(s state.Status) string {
+	switch s {
+	case state.Missed, state.Replaying:
+		return "+"
+	case state.Settling:
+		return "~"
+	case state.Seen, state.Ignored:
+		return "="
+	case state.Dead:
+		return "!"
+	default:
+		return "?"
+	}
+}
+
+// unlisted adds what the state knows in the asked range and the walk did not
+// meet: unfinished events below the horizon, and with All what the receiver has
+// that is not listed.
+func (e *Engine) unlisted(ctx context.Context, r DiffRequest, met map[string]bool, emit func(DiffRow) error) error {
+	if e.store == nil {
+		return nil
+	}
+	filter := state.Filter{Since: r.Since, Until: r.Until}
+	if !r.All {
+		filter.Status = []state.Status{state.Missed, state.Replaying, state.Dead, state.Listed}
+	}
+	return e.store.Events(ctx, filter, func(row state.Row) error {
+		finished := row.Status == state.Seen || row.Status == state.Ignored
+		switch {
+		case met[row.Event.ID]:
+			return nil
+		case finished && row.Listed.IsZero():
+			return emit(DiffRow{Sign: "-", Event: eventOf(row)})
+		case finished:
+			return nil // listed before, and finished: no difference
+		}
+		return emit(DiffRow{Sign: sign(row.Status), Event: eventOf(row)})
+	})
+}

@@ -1,0 +1,195 @@
+// Package engine wires the parts together: from a configuration it builds the
+// HeyGen client, the walkers, the judging and the replayer over one state, and
+// offers what a user can ask for: a pass, a diff, a replay, a status. It holds
+// no rule of its own about what is missed or how a walk proves itself, and it
+// never listens on the network.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"backstop/internal/config"
+	"backstop/internal/exit"
+	"backstop/internal/heygen"
+	"backstop/poller"
+	"backstop/reconcile"
+	"backstop/state"
+)
+
+// Need says what a verb wants of the state file.
+type Need int
+
+// A verb creates the state, wants one that exists, or takes what there is.
+const (
+	Create   Need = iota // run, reconcile, seen: a missing state is a first run
+	Existing             // events, explain, status: there must be one
+	Optional             // diff: without a state nothing is known as seen
+)
+
+// Options makes an Engine.
+type Options struct {
+	Config  *config.Config
+	Need    Need
+	Version string
+	Logger  *slog.Logger
+	// Deep looks into a state file in a child process after an unclean stop;
+	// nil: it is not looked into.
+	Deep func(ctx context.Context, path string) error
+}
+
+// Engine is backstop without its listeners. Its methods may be called side by
+// side.
+type Engine struct {
+	store   *state.Store // nil: a diff without a state
+	log     *slog.Logger
+	version string
+	started time.Time // the first run's baseline is no later than this
+
+	turn turn // one walk at a time
+
+	mu    sync.Mutex
+	parts *parts // guarded by mu; replaced whole by Reload
+	last  lastPass
+	// walking and moved tell a hanging engine from an idle one; guarded by mu.
+	walking int
+	moved   movement
+}
+
+// parts is what depends on the configuration and is built anew by a reload.
+type parts struct {
+	cfg      *config.Config
+	client   *heygen.Client
+	schedule *poller.Schedule
+	replayer *reconcile.Replayer
+
+	mu       sync.Mutex
+	walkers  []*poller.Walker   // guarded by mu; made once the baseline is known
+	judging  *reconcile.Judging // guarded by mu; likewise
+	baseline time.Time          // guarded by mu
+}
+
+// Open opens the state as the verb needs it and builds the parts. The caller
+// closes the Engine.
+func Open(o Options) (*Engine, error) {
+	e := &Engine{log: o.Logger, version: o.Version, started: time.Now()}
+	store, err := openState(o)
+	if err != nil {
+		return nil, explain(err)
+	}
+	e.store = store
+	if e.parts, err = e.build(o.Config); err != nil {
+		return nil, errors.Join(explain(err), e.Close())
+	}
+	return e, nil
+}
+
+func openState(o Options) (*state.Store, error) {
+	options := StateOptions(o.Config, o.Logger)
+	options.Deep = o.Deep
+	if o.Need == Create {
+		return state.Open(options)
+	}
+	store, err := state.OpenExisting(options)
+	if errors.Is(err, state.ErrMissing) && o.Need == Optional {
+		return nil, nil
+	}
+	return store, err
+}
+
+// StateOptions says how the configuration wants its state opened.
+func StateOptions(cfg *config.Config, log *slog.Logger) state.Options {
+	return state.Options{
+		Path:           cfg.State.Path,
+		APIBase:        cfg.Heygen.BaseURL,
+		MaxSize:        cfg.State.MaxSize,
+		Retention:      cfg.State.Retention,
+		CollapseWindow: cfg.Reconcile.CollapseWindow,
+		Logger:         log,
+	}
+}
+
+// Close closes the state. Walks and replays must have ended.
+func (e *Engine) Close() error {
+	if e.store == nil {
+		return nil
+	}
+	return explain(e.store.Close())
+}
+
+// Failed is closed when the state can no longer be written to; the process must
+// end and start again. A nil channel (no state) never closes.
+func (e *Engine) Failed() <-chan struct{} {
+	if e.store == nil {
+		return nil
+	}
+	return e.store.Failed()
+}
+
+// Err tells why Failed was closed.
+func (e *Engine) Err() error { return explain(e.store.Err()) }
+
+// Reload replaces what the configuration decides. State path, API base and the
+// listeners stay as they are until a restart; the caller says so.
+func (e *Engine) Reload(cfg *config.Config) error {
+	built, err := e.build(cfg)
+	if err != nil {
+		return explain(err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.parts = built
+	return nil
+}
+
+func (e *Engine) current() *parts {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.parts
+}
+
+// build makes the parts of one configuration.
+func (e *Engine) build(cfg *config.Config) (*parts, error) {
+	client, err := heygen.New(heygen.Options{
+		BaseURL:     cfg.Heygen.BaseURL,
+		APIKey:      cfg.Heygen.APIKey,
+		AccessToken: cfg.Heygen.AccessToken,
+		Timeout:     cfg.Heygen.Timeout,
+		Rate:        cfg.Heygen.Rate,
+		Version:     e.version,
+		Logger:      e.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("heygen client: %w", err)
+	}
+	schedule, err := poller.NewSchedule(cfg.Schedule.Poll, cfg.Schedule.Sweep, cfg.Schedule.Timezone, e.log)
+	if err != nil {
+		return nil, exit.Wrap(exit.Config, "", err)
+	}
+	p := &parts{cfg: cfg, client: client, schedule: schedule}
+	if e.store != nil {
+		p.replayer = reconcile.NewReplayer(e.store, e.replayOptions(cfg))
+	}
+	return p, nil
+}
+
+func (e *Engine) replayOptions(cfg *config.Config) reconcile.ReplayOptions {
+	return reconcile.ReplayOptions{
+		URL:         cfg.Receiver.URL,
+		Secrets:     func() ([]string, error) { return secretValues(cfg.Receiver.Secrets) },
+		Headers:     cfg.Receiver.Headers,
+		Body:        cfg.Receiver.Body,
+		Timeout:     cfg.Receiver.Timeout,
+		BackoffMin:  cfg.Replay.BackoffMin,
+		BackoffMax:  cfg.Replay.BackoffMax,
+		Rate:        cfg.Replay.Rate,
+		Concurrency: cfg.Replay.Concurrency,
+		MaxAttempts: cfg.Replay.MaxAttempts,
+		Version:     e.version,
+		Logger:      e.log,
+	}
+}

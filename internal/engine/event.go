@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"backstop/internal/exit"
+	"backstop/internal/heygen"
+	"backstop/state"
+)
+
+// Event is one event as users read it.
+type Event struct {
+	ID        string    `json:"event_id"`
+	Type      string    `json:"event_type,omitempty"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	Status    string    `json:"status"`
+	Reason    string    `json:"reason"`
+	Proof     string    `json:"proof,omitempty"`
+	Entity    string    `json:"entity_id,omitempty"`
+	ListedAt  time.Time `json:"listed_at,omitzero"`
+	ChangedAt time.Time `json:"changed_at,omitzero"`
+	NextAt    time.Time `json:"next_attempt_at,omitzero"`
+	Twin      string    `json:"same_fact_as,omitempty"`
+	Attempts  []Attempt `json:"attempts,omitempty"`
+}
+
+// Attempt is one POST of an event as users read it.
+type Attempt struct {
+	At      time.Time     `json:"at"`
+	Status  int           `json:"status,omitempty"` // HTTP; absent: there was no answer
+	Error   string        `json:"error,omitempty"`
+	Latency time.Duration `json:"latency_ns"`
+	Counted bool          `json:"counted"`        // towards the attempts after which an event is dead
+	Open    bool          `json:"open,omitempty"` // its outcome is not known
+}
+
+func eventOf(row state.Row) Event {
+	event := Event{
+		ID: row.Event.ID, Type: row.Event.Type, CreatedAt: row.Event.CreatedAt, Status: row.Status.String(),
+		Reason: heygen.CutURLs(row.Why), Entity: row.Entity, ListedAt: row.Listed, ChangedAt: row.At, NextAt: row.Due, Twin: row.Twin,
+	}
+	if row.Proof != state.None {
+		event.Proof = row.Proof.String()
+	}
+	for _, a := range row.Attempts {
+		event.Attempts = append(event.Attempts, Attempt{
+			At: a.At, Status: a.Status, Error: a.Error, Latency: a.Latency, Counted: a.Counted, Open: a.Open,
+		})
+	}
+	return event
+}
+
+// Events gives the known events that the filter chooses, newest first.
+func (e *Engine) Events(ctx context.Context, f state.Filter, yield func(Event) error) error {
+	return explain(e.store.Events(ctx, f, func(row state.Row) error { return yield(eventOf(row)) }))
+}
+
+// Event gives all that is known of one event.
+func (e *Engine) Event(id string) (Event, error) {
+	row, err := e.store.Event(id)
+	if err != nil {
+		return Event{}, explain(err)
+	}
+	if row == nil {
+		return Event{}, unknown(id)
+	}
+	return eventOf(*row), nil
+}
+
+// unknown is the answer for an id that the state has never heard of.
+func unknown(id string) error {
+	return exit.Errorf(exit.Failed, "check the id; `backstop reconcile` reads the newest part of the listing", "no event %q is known", printable(id))
+}
+
+// printable cuts what is no id to something that can be shown.
+func printable(id string) string {
+	if heygen.PrintableID(id) {
+		return id
+	}
+	return "?"
+}

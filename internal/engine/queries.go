@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"backstop/internal/config"
+	"backstop/internal/heygen"
+	"backstop/internal/secret"
+	"backstop/poller"
+	"backstop/reconcile"
+	"backstop/state"
+)
+
+// queries lists the walks that the configuration asks for: the whole listing,
+// or one filtered walk per type.
+func queries(cfg *config.Config) []heygen.Query {
+	if len(cfg.Heygen.EventTypes) == 0 {
+		return []heygen.Query{{Entity: cfg.Heygen.EntityID}}
+	}
+	all := make([]heygen.Query, 0, len(cfg.Heygen.EventTypes))
+	for _, name := range cfg.Heygen.EventTypes {
+		all = append(all, heygen.Query{Type: name, Entity: cfg.Heygen.EntityID})
+	}
+	return all
+}
+
+// newWalkers makes one walker per query. A nil store is a preview's: it only
+// reads.
+func newWalkers(p *parts, store *state.Store, baseline time.Time, log *slog.Logger) []*poller.Walker {
+	var ledger poller.Ledger
+	if store != nil {
+		ledger = store
+	}
+	var all []*poller.Walker
+	for _, q := range queries(p.cfg) {
+		all = append(all, poller.New(p.client, ledger, poller.Options{
+			Query:         q,
+			PageSize:      p.cfg.Heygen.PageSize,
+			Settle:        p.cfg.Reconcile.Settle,
+			Lookback:      p.cfg.Reconcile.Lookback,
+			SweepLookback: p.cfg.Reconcile.SweepLookback,
+			Baseline:      baseline,
+			Logger:        log,
+		}))
+	}
+	return all
+}
+
+// policy is how events are judged now.
+func policy(cfg *config.Config, baseline, floor time.Time) reconcile.Policy {
+	return reconcile.Policy{
+		Settle:         cfg.Reconcile.Settle,
+		CollapseWindow: cfg.Reconcile.CollapseWindow,
+		Baseline:       baseline,
+		Floor:          floor,
+	}
+}
+
+// secretValues reads every secret; one that can't be read fails the whole, for
+// a replay with half of a rotation's secrets would be refused.
+func secretValues(secrets []secret.Secret) ([]string, error) {
+	values := make([]string, 0, len(secrets))
+	for _, s := range secrets {
+		value, err := s.Value()
+		if err != nil {
+			return nil, fmt.Errorf("receiver secret: %w", err)
+		}
+		if value != "" {
+			values = append(values, value)
+		}
+	}
+	return values, nil
+}

@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"backstop/internal/exit"
+	"backstop/state"
+)
+
+// ReconcileRequest asks for one pass and the replays that are due.
+type ReconcileRequest struct {
+	Sweep   bool          `json:"sweep,omitempty"`
+	Wait    bool          `json:"wait,omitempty"`    // until nothing is missed or replaying
+	Timeout time.Duration `json:"timeout,omitempty"` // of the wait; 0: none
+}
+
+// Reconciled is how a reconcile ended.
+type Reconciled struct {
+	Pass      Pass   `json:"pass"`
+	Replayed  int    `json:"replayed"`
+	Missed    int64  `json:"missed"`    // left missed
+	Replaying int64  `json:"replaying"` // left between two attempts
+	Dead      int64  `json:"dead"`
+	Settling  int64  `json:"settling"`
+	Held      string `json:"held,omitempty"` // why replaying stands still; empty: it does not
+}
+
+// Reconcile makes one pass and sends what is due. What is left missed or dead is
+// an error with the code Differences, beside the result.
+func (e *Engine) Reconcile(ctx context.Context, r ReconcileRequest) (Reconciled, error) {
+	pass, passErr := e.poll(ctx, r.Sweep)
+	sent, drainErr := e.drain(ctx)
+	if r.Wait && passErr == nil && drainErr == nil {
+		var more int
+		more, drainErr = e.wait(ctx, r.Timeout)
+		sent += more
+	}
+	result := e.outcome(pass, sent)
+	return result, errors.Join(passErr, drainErr, result.differences())
+}
+
+func (e *Engine) poll(ctx context.Context, sweep bool) (Pass, error) {
+	if sweep {
+		return e.Sweep(ctx)
+	}
+	return e.Poll(ctx)
+}
+
+// drain sends what is due now and tells how many events the receiver took.
+func (e *Engine) drain(ctx context.Context) (int, error) {
+	drained, err := e.current().replayer.Drain(ctx)
+	return drained.Seen, explain(err)
+}
+
+// wait drains until nothing is missed or replaying, or replaying stands still.
+func (e *Engine) wait(ctx context.Context, limit time.Duration) (int, error) {
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	sent := 0
+	for e.unfinished() && e.held() == "" {
+		if err := pause(ctx, e.untilDue()); err != nil {
+			return sent, exit.Errorf(exit.Timeout, "give --timeout more time, or look at `backstop events --status missed,replaying`",
+				"events are still missed or replaying after %s", limit)
+		}
+		n, err := e.drain(ctx)
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
+}
+
+func (e *Engine) unfinished() bool {
+	counts := e.store.Counts().Status
+	return counts[state.Missed]+counts[state.Replaying] > 0
+}
+
+// untilDue is a wait that is short enough to be unnoticed and long enough not to
+// turn in circles.
+func (e *Engine) untilDue() time.Duration {
+	return min(time.Second, max(50*time.Millisecond, e.current().cfg.Replay.BackoffMin/4))
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// held tells why nothing is replayed, or "" when replaying goes on.
+func (e *Engine) held() string {
+	receiver := e.store.Receiver()
+	switch {
+	case e.current().cfg.Receiver.URL == "":
+		return "receiver.url is empty: backstop watches only"
+	case receiver.Paused != "":
+		return "paused: " + receiver.Paused
+	case receiver.Misconfigured != "":
+		return "the receiver looks misconfigured: " + receiver.Misconfigured
+	case !e.store.Paired():
+		return "unpaired: no seen source has ever spoken"
+	}
+	return ""
+}
+
+func (e *Engine) outcome(pass Pass, sent int) Reconciled {
+	counts := e.store.Counts().Status
+	return Reconciled{
+		Pass: pass, Replayed: sent, Missed: counts[state.Missed], Replaying: counts[state.Replaying],
+		Dead: counts[state.Dead], Settling: counts[state.Settling], Held: e.held(),
+	}
+}
+
+// differences is the error of a run that left events missed or dead.
+func (r Reconciled) differences() error {
+	missed := r.Missed + r.Replaying
+	if missed+r.Dead == 0 {
+		return nil
+	}
+	hint := "see `backstop events --status missed,replaying,dead`"
+	if r.Held != "" {
+		hint = r.Held + "; " + hint
+	}
+	return exit.Errorf(exit.Differences, hint, "%d missed, %d dead", missed, r.Dead)
+}

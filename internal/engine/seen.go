@@ -1,0 +1,26 @@
+package engine
+
+import (
+	"context"
+
+	"backstop/state"
+)
+
+// Record keeps what the receiver has. It returns once that is durable, with the
+// number of items that are now kept, known ones included.
+func (e *Engine) Record(seen []state.Seen) (int, error) {
+	n, err := e.store.Record(e.now(), seen)
+	return n, explain(err)
+}
+
+// Forget takes back that the receiver has the events, and gives the ids that
+// were known. A forgotten event is judged again when a walk lists it again.
+func (e *Engine) Forget(ids []string, who string) ([]string, error) {
+	found, err := e.store.Forget(e.now(), ids, who)
+	return found, explain(err)
+}
+
+// Export gives every event that the receiver has.
+func (e *Engine) Export(ctx context.Context, yield func(state.SeenRecord) error) error {
+	return explain(e.store.Export(ctx, yield))
+}

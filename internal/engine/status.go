@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"backstop/internal/exit"
+	"backstop/internal/heygen"
+	"backstop/state"
+)
+
+// Status is the state of things in words and numbers.
+type Status struct {
+	Verdict      string           `json:"verdict"`
+	Clean        bool             `json:"clean"` // nothing missed, dead, held or failing
+	Version      string           `json:"version"`
+	Daemon       bool             `json:"daemon"`
+	Mark         time.Time        `json:"mark,omitzero"`
+	Lag          float64          `json:"lag_seconds"` // age of the last complete walk; -1: there was none
+	Baseline     time.Time        `json:"baseline,omitzero"`
+	Floor        time.Time        `json:"floor,omitzero"`
+	LastPass     *Pass            `json:"last_pass,omitempty"`
+	PassError    string           `json:"last_pass_error,omitempty"`
+	Counts       map[string]int64 `json:"counts"`
+	OldestMissed time.Time        `json:"oldest_missed,omitzero"`
+	NextPoll     time.Time        `json:"next_poll,omitzero"`
+	NextSweep    time.Time        `json:"next_sweep,omitzero"`
+	Receiver     ReceiverStatus   `json:"receiver"`
+	Sources      []SourceStatus   `json:"sources"`
+	Walks        []WalkStatus     `json:"walks"`
+	State        StateStatus      `json:"state"`
+}
+
+// ReceiverStatus is the health of the receiver as replays found it.
+type ReceiverStatus struct {
+	URL           string    `json:"url,omitempty"` // without its query
+	Paused        string    `json:"paused,omitempty"`
+	PausedBy      string    `json:"paused_by,omitempty"`
+	PausedAt      time.Time `json:"paused_at,omitzero"`
+	Misconfigured string    `json:"misconfigured,omitempty"`
+	NextProbe     time.Time `json:"next_probe,omitzero"`
+	LastAccepted  time.Time `json:"last_accepted_at,omitzero"`
+}
+
+// SourceStatus is one way of knowing what the receiver has.
+type SourceStatus struct {
+	Name   string `json:"name"`
+	Spoken bool   `json:"spoken"`
+}
+
+// WalkStatus is the position of one query.
+type WalkStatus struct {
+	Query     string    `json:"query"`
+	Mark      time.Time `json:"mark,omitzero"`
+	Completed time.Time `json:"completed,omitzero"`
+	Stopped   bool      `json:"stopped"` // a walk stands at a checkpoint
+}
+
+// StateStatus is the health of the state file.
+type StateStatus struct {
+	Path string `json:"path"`
+	Size int64  `json:"size_bytes"`
+	Full string `json:"full,omitempty"`
+}
+
+// Status tells how things stand.
+func (e *Engine) Status() (Status, error) {
+	p := e.current()
+	info, err := e.store.Info()
+	if err != nil {
+		return Status{}, explain(err)
+	}
+	counts := e.store.Counts()
+	s := Status{
+		Version: e.version, Floor: e.store.Floor(), Counts: countWords(counts), OldestMissed: counts.OldestMissed,
+		Receiver: e.receiverStatus(), Sources: e.sources(), State: StateStatus{Path: info.Path, Size: info.Size},
+	}
+	s.Baseline, _ = e.store.Baseline()
+	if err := e.store.Full(); err != nil {
+		s.State.Full = err.Error()
+	}
+	if err := e.walkStatus(&s); err != nil {
+		return s, explain(err)
+	}
+	if err := e.passStatus(&s); err != nil {
+		return s, explain(err)
+	}
+	s.NextPoll, s.NextSweep = p.schedule.Next(time.Now())
+	s.Verdict, s.Clean = s.words(e.held())
+	return s, nil
+}
+
+func countWords(c state.Counts) map[string]int64 {
+	words := map[string]int64{"baseline": c.Baseline, "quarantined": c.Quarantined, "unlisted": c.Unlisted, "credits": c.Credits}
+	for _, status := range []state.Status{state.Settling, state.Listed, state.Missed, state.Replaying, state.Seen, state.Dead, state.Ignored} {
+		words[status.String()] = c.Status[status]
+	}
+	return words
+}
+
+func (e *Engine) receiverStatus() ReceiverStatus {
+	r := e.store.Receiver()
+	return ReceiverStatus{
+		URL: heygen.CutURLs(e.current().cfg.Receiver.URL), Paused: r.Paused, PausedBy: r.PausedBy, PausedAt: r.PausedAt,
+		Misconfigured: r.Misconfigured, NextProbe: r.NextProbe, LastAccepted: r.OKAt,
+	}
+}
+
+func (e *Engine) sources() []SourceStatus {
+	var all []SourceStatus
+	for _, source := range e.current().cfg.Seen {
+		all = append(all, SourceStatus{Name: source.Kind, Spoken: e.store.Paired()})
+	}
+	return all
+}
+
+// walkStatus fills the marks. The whole is as far as its slowest query.
+func (e *Engine) walkStatus(s *Status) error {
+	marks, err := e.store.Marks()
+	if err != nil {
+		return err
+	}
+	var completed time.Time
+	for i, q := range queries(e.current().cfg) {
+		position := marks[q]
+		s.Walks = append(s.Walks, WalkStatus{
+			Query: q.String(), Mark: position.Mark, Completed: position.Completed, Stopped: len(position.Checkpoint.Segments) > 0,
+		})
+		if i == 0 || position.Mark.Before(s.Mark) {
+			s.Mark = position.Mark
+		}
+		if i == 0 || position.Completed.Before(completed) {
+			completed = position.Completed
+		}
+	}
+	s.Lag = -1
+	if !completed.IsZero() {
+		s.Lag = max(0, e.now().Sub(completed).Seconds())
+	}
+	return nil
+}
+
+// passStatus fills the last pass: of this process, else the last one noted.
+func (e *Engine) passStatus(s *Status) error {
+	last := e.lastPass()
+	if !last.pass.End.IsZero() {
+		s.LastPass = &last.pass
+		if last.err != nil {
+			s.PassError = last.err.Error()
+		}
+		return nil
+	}
+	noted, err := e.store.Passes(1)
+	if err != nil || len(noted) == 0 {
+		return err
+	}
+	n := noted[0]
+	s.LastPass = &Pass{
+		Kind: n.Kind, Start: n.Start, End: n.End, Requests: int64(n.Requests), Pages: n.Pages, Listed: n.Listed,
+		New: n.New, Missed: n.Missed, Seen: n.Seen, Bad: n.Bad, Complete: n.Complete,
+	}
+	s.PassError = n.Err
+	return nil
+}
+
+func (e *Engine) lastPass() lastPass {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last
+}
+
+// words says in one sentence how things stand, the gravest first.
+func (s Status) words(held string) (string, bool) {
+	missed := s.Counts[state.Missed.String()] + s.Counts[state.Replaying.String()]
+	var parts []string
+	add := func(when bool, format string, args ...any) {
+		if when {
+			parts = append(parts, fmt.Sprintf(format, args...))
+		}
+	}
+	add(s.LastPass == nil, "no pass has been made yet")
+	add(s.PassError != "", "the last pass failed: %s", s.PassError)
+	add(s.State.Full != "", "%s", s.State.Full)
+	add(held != "", "nothing is replayed: %s", held)
+	add(missed > 0, "%d missed", missed)
+	add(s.Counts[state.Dead.String()] > 0, "%d dead (`backstop events --status dead`)", s.Counts[state.Dead.String()])
+	add(s.Counts[state.Listed.String()] > 0, "%d undecided", s.Counts[state.Listed.String()])
+	if len(parts) == 0 {
+		return "all clear: every settled event is seen", true
+	}
+	return strings.Join(parts, "; "), false
+}
+
+// Ready tells why backstop is not ready, nil when it is: the state is open and
+// writable, and the last pass is clean and younger than three poll intervals.
+func (e *Engine) Ready() error {
+	if err := e.store.Err(); err != nil {
+		return explain(err)
+	}
+	last := e.lastPass()
+	switch {
+	case last.pass.End.IsZero():
+		return exit.Errorf(exit.Failed, "wait for the first pass", "no pass has been made yet")
+	case last.err != nil:
+		return last.err
+	}
+	poll, _ := e.current().schedule.Next(time.Now())
+	following, _ := e.current().schedule.Next(poll)
+	interval := following.Sub(poll)
+	if age := time.Since(last.clean); age > 3*interval {
+		return exit.Errorf(exit.Failed, "see the log", "the last clean pass is %s old, more than three poll intervals of %s",
+			age.Round(time.Second), interval)
+	}
+	return nil
+}
