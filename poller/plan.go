@@ -1,0 +1,158 @@
+package poller
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+const (
+	everyHour = 1<<24 - 1   // the hour bits of a cron schedule that runs in every hour
+	everyWord = "@every"    // its interval is checked here: cron rounds a short one up in silence
+	shortest  = time.Second // of @every
+	sameTick  = time.Minute // a wall clock set back by no more does not bring a tick again
+	fields    = 5
+	remedy    = `use five fields as in "*/5 * * * *", or "@every 1m", "@hourly", "@daily"`
+)
+
+var (
+	errEmpty   = errors.New("no schedule given: " + remedy)
+	errZone    = errors.New("a time zone does not belong here: set schedule.timezone instead")
+	errNever   = errors.New(`no such day ever comes: use one that does, as in "30 2 * * *"`)
+	errTooFast = errors.New(`"@every" takes an interval of a second or more, as in "@every 1m"`)
+)
+
+// plan is one cron expression in a time zone.
+type plan struct {
+	schedule cron.Schedule
+	tz       *time.Location
+	fixed    bool // names hours: runs once for each, whatever summer time does
+}
+
+// parse reads a cron expression of five fields or a descriptor.
+func parse(spec string, tz *time.Location) (p plan, err error) {
+	spec = strings.TrimSpace(spec)
+	if err := precheck(spec); err != nil {
+		return plan{}, err
+	}
+	defer func() { // cron's parser panics on some inputs
+		if v := recover(); v != nil {
+			p, err = plan{}, fmt.Errorf("%q can't be read as a schedule: %s", spec, remedy)
+		}
+	}()
+	schedule, err := cron.ParseStandard(spec)
+	if err != nil {
+		return plan{}, fmt.Errorf("%w: %s", err, remedy)
+	}
+	p = plan{schedule: schedule, tz: tz}
+	if s, ok := schedule.(*cron.SpecSchedule); ok {
+		p.fixed = s.Hour&everyHour != everyHour
+	}
+	if p.next(time.Now()).IsZero() {
+		return plan{}, fmt.Errorf("%q never runs: %w", spec, errNever)
+	}
+	return p, nil
+}
+
+// precheck refuses what cron would take, or would explain badly.
+func precheck(spec string) error {
+	switch n := len(strings.Fields(spec)); {
+	case spec == "":
+		return errEmpty
+	case strings.HasPrefix(spec, "TZ=") || strings.HasPrefix(spec, "CRON_TZ="):
+		return fmt.Errorf("%q: %w", spec, errZone)
+	case strings.HasPrefix(spec, everyWord):
+		return checkEvery(spec)
+	case strings.HasPrefix(spec, "@"):
+		return nil
+	case n == fields+1:
+		return fmt.Errorf("%q has six fields; seconds are not supported: %s", spec, remedy)
+	case n != fields:
+		return fmt.Errorf("%q has %d fields: %s", spec, n, remedy)
+	}
+	return nil
+}
+
+func checkEvery(spec string) error {
+	interval, err := time.ParseDuration(strings.TrimSpace(strings.TrimPrefix(spec, everyWord)))
+	if err != nil {
+		return fmt.Errorf("%q: %w (units are s, m and h)", spec, errTooFast)
+	}
+	if interval < shortest {
+		return fmt.Errorf("%q: %w", spec, errTooFast)
+	}
+	return nil
+}
+
+// next gives the first time after t; zero when there is none.
+//
+// An expression that names hours runs by the clock on the wall, once for each
+// time it names: in spring, where that time is skipped, an hour off; in autumn,
+// where it comes twice, once. (cron itself runs not at all and twice.) One for
+// every hour runs by real time, for a repeated hour is not to go without polls.
+func (p plan) next(t time.Time) time.Time {
+	t = t.Round(0).In(p.tz)
+	if !p.fixed {
+		return p.schedule.Next(t).Round(0)
+	}
+	for wall := asUTC(t); ; {
+		wall = p.schedule.Next(wall)
+		if wall.IsZero() {
+			return time.Time{}
+		}
+		if at := inZone(wall, p.tz); at.After(t) {
+			return at
+		}
+	}
+}
+
+// asUTC gives the time that a clock in UTC would show as t's own clock does.
+func asUTC(t time.Time) time.Time {
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
+}
+
+// inZone is the inverse of asUTC.
+func inZone(t time.Time, tz *time.Location) time.Time {
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), tz)
+}
+
+// timetable follows one plan by two clocks: a tick is due when the wall clock
+// has reached it, or when as much monotonic time has passed as there was to
+// wait. So a clock that is set back stalls nothing, one that is set forward
+// brings one tick at once, and so does waking from a suspend, during which only
+// the wall clock went on.
+type timetable struct {
+	plan  plan
+	wall  time.Time     // when the next tick is, by the wall clock
+	after time.Duration // and by the monotonic clock, since the schedule began
+}
+
+// arm sets the next tick.
+func (t *timetable) arm(now time.Time, elapsed time.Duration) {
+	now = now.Round(0)
+	t.wall = t.plan.next(now)
+	if t.wall.IsZero() { // cron looks five years ahead; a 29 February may be eight years off
+		t.wall = now.AddDate(5, 0, 0)
+	}
+	t.after = elapsed + t.wall.Sub(now)
+}
+
+// due reports whether the tick has come, and sets the next. However many were
+// slept through, they are one.
+func (t *timetable) due(now time.Time, elapsed time.Duration) bool {
+	now = now.Round(0)
+	if now.Before(t.wall) && elapsed < t.after {
+		return false
+	}
+	if early := t.wall.Sub(now); early > 0 && early <= sameTick {
+		now = t.wall
+	}
+	t.arm(now, elapsed)
+	return true
+}
+
+// left is the monotonic time until the next tick.
+func (t *timetable) left(elapsed time.Duration) time.Duration { return t.after - elapsed }
