@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -134,7 +135,7 @@ func grow(buf []byte, bound int) []byte {
 func bodyError(err error, a answer, r request) *Error {
 	var network net.Error
 	e := a.error(ErrUnreadable, r)
-	e.Cause, e.retry = err, true
+	e.Cause, e.retry = muted{err}, true
 	e.Hint = "try again; check the network and any proxy between"
 	var large errTooLarge
 	switch {
@@ -267,13 +268,21 @@ func lenient() []json.Options {
 // confidential is what an answer might echo and no message may show.
 func (c *Client) confidential(r request) []string {
 	all := []string{r.token}
-	for _, s := range []interface{ Value() (string, error) }{c.o.APIKey, c.o.AccessToken} {
-		if v, err := s.Value(); err == nil {
-			all = append(all, v)
-		}
+	if v, err := c.credential().Value(); err == nil {
+		all = append(all, v)
 	}
 	return all
 }
+
+// muted is an error whose text leaves out what it quotes: bytes of the answer,
+// or an address that came with it.
+type muted struct{ error }
+
+// quoted finds what a text quotes.
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
+
+func (m muted) Error() string { return clean(quoted.ReplaceAllString(m.error.Error(), "…")) }
+func (m muted) Unwrap() error { return m.error }
 
 // unreachable turns a failure of the connection into one that says what it is
 // without the URL, which holds the cursor.
@@ -287,7 +296,7 @@ func (c *Client) unreachable(r request, err error) error {
 	if errors.As(err, &withURL) {
 		timeout, err = withURL.Timeout(), withURL.Err
 	}
-	e = &Error{Kind: ErrUnreachable, Doing: r.doing, Cause: err, Hint: "check the network and heygen.base_url"}
+	e = &Error{Kind: ErrUnreachable, Doing: r.doing, Cause: muted{err}, Hint: "check the network and heygen.base_url"}
 	switch {
 	case timeout:
 		e.Cause = fmt.Errorf("no answer within %s", c.o.Timeout)

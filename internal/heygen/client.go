@@ -1,6 +1,7 @@
 package heygen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("both an API key and an access token are set; remove one of them")
 	}
 	if o.Rate < 0 || o.Attempts < 0 || o.Timeout < 0 {
-		return nil, errors.New("rate, attempts and timeout of the listing must not be negative; use 0 for the default")
+		return nil, errors.New("rate, attempts and timeout of the listing must not be negative; use 0")
 	}
 	o = withDefaults(o)
 	c := &Client{o: o, base: base, clock: clock{log: o.Logger}}
@@ -173,7 +174,10 @@ func (c *Client) Page(ctx context.Context, r PageRequest) (*Page, error) {
 			return newest(read.Events), nil
 		},
 	})
-	return page, err
+	if err != nil {
+		return nil, err
+	}
+	return page, nil
 }
 
 func newest(events []Event) time.Time {
@@ -200,29 +204,38 @@ type request struct {
 // get sends the request. Credentials that were refused are read again from
 // their file and, if they changed, tried once more.
 func (c *Client) get(ctx context.Context, r request) error {
-	err := c.attempts(ctx, r)
+	used, err := c.credential().Value()
+	if err != nil {
+		return &Error{Kind: ErrCredentials, Doing: r.doing, Cause: err}
+	}
+	err = c.attempts(ctx, r, used)
 	var e *Error
 	if !errors.As(err, &e) || e.Status != http.StatusUnauthorized {
 		return err
 	}
-	changed, refreshErr := c.refresh()
-	if refreshErr != nil {
-		return &Error{Kind: ErrCredentials, Doing: r.doing, Cause: refreshErr}
+	// What was sent is compared, not what Refresh says: another request may
+	// have refreshed it meanwhile.
+	_, refreshErr := c.credential().Refresh()
+	fresh, valueErr := c.credential().Value()
+	if err := cmp.Or(refreshErr, valueErr); err != nil {
+		return &Error{Kind: ErrCredentials, Doing: r.doing, Status: e.Status, Cause: err}
 	}
-	if !changed {
+	if fresh == used {
 		return err
 	}
-	return c.attempts(ctx, r)
+	return c.attempts(ctx, r, fresh)
 }
 
-func (c *Client) refresh() (bool, error) {
-	key, err1 := c.o.APIKey.Refresh()
-	token, err2 := c.o.AccessToken.Refresh()
-	return key || token, errors.Join(err1, err2)
+// credential is the one that is set, or the zero Secret.
+func (c *Client) credential() secret.Secret {
+	if !c.o.AccessToken.IsZero() {
+		return c.o.AccessToken
+	}
+	return c.o.APIKey
 }
 
-func (c *Client) attempts(ctx context.Context, r request) error {
-	req, err := c.newRequest(ctx, r)
+func (c *Client) attempts(ctx context.Context, r request, credential string) error {
+	req, err := c.newRequest(ctx, r, credential)
 	if err != nil {
 		return err
 	}
@@ -248,7 +261,7 @@ func (c *Client) wait(ctx context.Context) error {
 	return context.DeadlineExceeded // the limiter saw that it would pass
 }
 
-func (c *Client) newRequest(ctx context.Context, r request) (*retryablehttp.Request, error) {
+func (c *Client) newRequest(ctx context.Context, r request, credential string) (*retryablehttp.Request, error) {
 	u := c.base.JoinPath(r.path...)
 	u.RawQuery = r.query.Encode()
 	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -257,24 +270,24 @@ func (c *Client) newRequest(ctx context.Context, r request) (*retryablehttp.Requ
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "backstop/"+c.o.Version)
-	if err := c.authorize(req.Header); err != nil {
+	if err := c.authorize(req.Header, credential); err != nil {
 		return nil, &Error{Kind: ErrCredentials, Doing: r.doing, Cause: err}
 	}
 	return req, nil
 }
 
-func (c *Client) authorize(h http.Header) error {
-	name, prefix, s := "X-Api-Key", "", c.o.APIKey
-	if !c.o.AccessToken.IsZero() {
-		name, prefix, s = "Authorization", "Bearer ", c.o.AccessToken
+func (c *Client) authorize(h http.Header, credential string) error {
+	if credential == "" {
+		return nil
 	}
-	value, err := s.Value()
-	if err != nil || value == "" {
-		return err
+	if strings.ContainsFunc(credential, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("the value (%s) holds white space or characters that no key has; write the key and nothing else",
+			c.credential().Source())
 	}
-	if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return fmt.Errorf("the value (%s) holds white space or characters that no key has; write the key and nothing else", s.Source())
+	if c.o.AccessToken.IsZero() {
+		h.Set("X-Api-Key", credential)
+	} else {
+		h.Set("Authorization", "Bearer "+credential)
 	}
-	h.Set(name, prefix+value)
 	return nil
 }

@@ -70,8 +70,8 @@ func retryAfter(header string, now time.Time) (time.Duration, bool) {
 		return 0, false
 	}
 	wait := time.Duration(0)
-	if seconds, err := strconv.ParseFloat(header, 64); err == nil {
-		wait = time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
+	if seconds, err := strconv.ParseUint(header, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		wait = time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(header); err == nil {
 		wait = at.Sub(now)
 	}
