@@ -66,6 +66,7 @@ func (r *Receiver) work(rw http.ResponseWriter, req *http.Request, d Delivery, e
 	if !pause(req, r.o.Work) {
 		d.Fault = "the sender went away"
 		r.note(d)
+		breakOff(rw)
 		return
 	}
 	d.Status = r.status(d)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // object writes one JSON object the way one of several backends would: packed or with blanks,
@@ -64,25 +65,36 @@ func (o *object) float(k string, v float64) {
 }
 
 func (o *object) quote(s string) []byte {
-	b := append(o.b, '"')
-	for _, c := range s {
-		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', byte(c))
-		case c == '/' && o.slashes:
-			b = append(b, '\\', '/')
-		case c < ' ' || c >= 0x7f && o.ascii:
-			b = escape(b, c)
-		default:
-			b = append(b, string(c)...)
+	b, done := append(o.b, '"'), 0
+	for i, c := range s {
+		if o.plain(c) {
+			continue
 		}
+		b = append(b, s[done:i]...)
+		done = i + utf8.RuneLen(c)
+		b = o.escape(b, c)
 	}
+	b = append(b, s[done:]...)
 	o.b = append(b, '"')
 	return o.b
 }
 
-func escape(b []byte, c rune) []byte {
-	if hi, lo := utf16.EncodeRune(c); hi != '\ufffd' {
+// plain reports whether a character stands for itself in this object's style.
+func (o *object) plain(c rune) bool {
+	switch {
+	case c == '"' || c == '\\' || c < ' ':
+		return false
+	case c == '/':
+		return !o.slashes
+	}
+	return c < 0x7f || !o.ascii
+}
+
+func (o *object) escape(b []byte, c rune) []byte {
+	if c == '"' || c == '\\' || c == '/' {
+		return append(b, '\\', byte(c))
+	}
+	if hi, lo := utf16.EncodeRune(c); hi != utf8.RuneError {
 		return fmt.Appendf(b, `\u%04x\u%04x`, hi, lo)
 	}
 	return fmt.Appendf(b, `\u%04x`, c)
