@@ -70,7 +70,7 @@ func (p *payload) result(idField, linkField, path string) {
 }
 
 func (p *payload) link(field, path string) {
-	p.o.text(field, signedLink(p.r, fmt.Sprintf(path, p.entity), p.expires))
+	p.o.link(field, signedLink(p.r, fmt.Sprintf(path, p.entity), p.expires))
 }
 
 func (p *payload) callback() {
@@ -157,7 +157,7 @@ func (p *payload) clipping() {
 		clip := *p.o
 		clip.b, clip.n = []byte{'{'}, 0
 		clip.text("title", title(p.r))
-		clip.text("video_url", signedLink(p.r, fmt.Sprintf("/clip/%s-%d.mp4", p.entity, i), p.expires))
+		clip.link("video_url", signedLink(p.r, fmt.Sprintf("/clip/%s-%d.mp4", p.entity, i), p.expires))
 		clips = append(clips, clip.end()...)
 	}
 	p.o.raw("clips", string(append(clips, ']')))

@@ -142,7 +142,7 @@ func hash(t *testing.T, seed uint64) string {
 }
 
 func TestOneSeedOneListing(t *testing.T) {
-	if hash(t, 7) != hash(t, 7) {
+	if first, second := hash(t, 7), hash(t, 7); first != second {
 		t.Error("one seed gave two listings")
 	}
 	if hash(t, 7) == hash(t, 8) {

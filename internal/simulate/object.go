@@ -64,6 +64,16 @@ func (o *object) float(k string, v float64) {
 	o.raw(k, strconv.FormatFloat(v, 'f', -1, 64))
 }
 
+// link writes a text that has nothing to escape but slashes: links are most of the bytes.
+func (o *object) link(k, v string) {
+	if o.slashes {
+		o.text(k, v)
+		return
+	}
+	o.key(k)
+	o.b = append(append(append(o.b, '"'), v...), '"')
+}
+
 func (o *object) quote(s string) []byte {
 	b, done := append(o.b, '"'), 0
 	for i, c := range s {

@@ -262,7 +262,7 @@ func TestSameSeedSameFates(t *testing.T) {
 		}
 		return string(text)
 	}
-	if fates() != fates() {
+	if first, second := fates(), fates(); first != second {
 		t.Error("one seed gave two courses")
 	}
 }
@@ -292,4 +292,50 @@ func TestTruncationOverTheNetwork(t *testing.T) {
 	if broken == 0 || cut == 0 {
 		t.Errorf("%d broken, %d cut; want both", broken, cut)
 	}
+}
+
+// Entities whose text a caller chose are ids like any other in the listing's filter, and data
+// comes out as it went in, white space included.
+func TestCreatedDataIsListedVerbatim(t *testing.T) {
+	w := New(Options{Seed: 1, Events: 10, PushURL: "http://127.0.0.1:1/"})
+	data := "{ \"video_id\" : \"mine/ü\",\n\"n\":1.50 }"
+	e, err := w.Create(Recipe{Type: "brand.new", Entity: "mine/ü", Data: json.RawMessage(data), Push: NoPush})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := walk(t, w, 5, nil, "entity_id", "mine/ü", "event_type", "brand.new")
+	if len(rows) != 1 || rows[0].ID != e.ID || string(rows[0].Data) != data {
+		t.Errorf("listed %+v", rows)
+	}
+	for _, bad := range []Recipe{{Data: json.RawMessage(`[]`)}, {Data: json.RawMessage(`{`)}, {Data: json.RawMessage{}}, {Push: GaveUp}} {
+		if _, err := w.Create(bad); err == nil {
+			t.Errorf("created %+v", bad)
+		}
+	}
+	if s := w.Stats(); s.Made != 1 || s.Waiting != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// Clocks differ: what HeyGen stamps and dates follows its own.
+func TestSkewedClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r, _ := pair(Options{Seed: 1, ClockSkew: 4 * time.Minute, Rate: 1, Stop: 3}, receiver.Options{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := w.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Accepted()) != 3 || !w.Done() {
+			t.Fatalf("accepted %v", r.Accepted())
+		}
+		for _, e := range w.Made() {
+			if ahead := e.CreatedAt.Sub(time.Now()); ahead < 2*time.Minute {
+				t.Errorf("created_at is %v ahead", ahead)
+			}
+		}
+		if s := w.Stats(); s.Listed != 3 {
+			t.Errorf("stats %+v", s)
+		}
+	})
 }
