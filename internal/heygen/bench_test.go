@@ -3,6 +3,9 @@ package heygen
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -65,4 +68,40 @@ func benchEvent(b *testing.B) Event {
 		b.Fatal(err)
 	}
 	return page.Events[0]
+}
+
+// BenchmarkFetch compares reading pages from a server on loopback with
+// fetching them and dropping them, the floor that no walk can get below.
+func BenchmarkFetch(b *testing.B) {
+	body := listing(100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Write(body)
+	}))
+	defer server.Close()
+	b.Run("drop", func(b *testing.B) {
+		for b.Loop() {
+			resp, err := server.Client().Get(server.URL)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+				b.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+	})
+	b.Run("page", func(b *testing.B) {
+		c, err := New(Options{BaseURL: server.URL})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer c.Close()
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := c.Page(b.Context(), PageRequest{Limit: 100}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -13,7 +13,8 @@ func (e Event) Entity() string { return entityOf(e.Data) }
 
 func entityOf(data []byte) string {
 	best, at := none, []byte(nil)
-	for name, value := range members(data) {
+	for c := open(data, '{'); c.more(); {
+		name, value := c.name(), c.value()
 		if r := rank(name); r <= best && r != none && usable(value) {
 			best, at = r, value
 		}

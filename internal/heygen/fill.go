@@ -26,7 +26,7 @@ func (p *parser) fill(page *Page, now time.Time) {
 	for i := range p.rows {
 		r := &p.rows[i]
 		if r.bad != "" {
-			page.Bad = append(page.Bad, p.badRow(r))
+			page.Bad = append(page.Bad, r.quarantine())
 			continue
 		}
 		var e Event
@@ -93,8 +93,8 @@ func (p *parser) typeOf(typ []byte) string {
 	return s
 }
 
-func (p *parser) badRow(r *row) BadRow {
-	bad := BadRow{Reason: r.bad, Bytes: r.end - r.start, Sum: checksum(p.body[r.start:r.end])}
+func (r *row) quarantine() BadRow {
+	bad := BadRow{Reason: r.bad, Bytes: len(r.raw), Sum: checksum(r.raw)}
 	if r.idOK {
 		bad.ID = string(r.id[:min(len(r.id), 64)])
 	}

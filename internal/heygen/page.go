@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -36,7 +37,8 @@ type parser struct {
 
 // row is one row as it stands in the body; the slices alias it.
 type row struct {
-	start, end        int    // where it stands
+	start             int    // where it stands in the body
+	raw               []byte // the whole row
 	id, typ, created  []byte // text, without quotes and escapes
 	data              []byte // event_data as it stands
 	bad               string // why it can't be read; "" fine
@@ -54,15 +56,18 @@ func newParser() *parser {
 // again, and is overwritten where it is nested too deep. All small event_data
 // of a page share one allocation (events of a page live and die together);
 // each large one has its own, so that one event pins no other's megabytes.
+//
+// The library validates the whole body in one call, which is its fastest way;
+// our own scan then only has to find its way through what is known to be JSON.
 func (p *parser) page(body []byte, now time.Time) (*Page, error) {
 	p.body, p.rows, p.cut = body, p.rows[:0], cutDeep(body, maxDepth)
 	defer p.forget()
-	// Inside event_data anything passes that has the form of JSON. Envelope
-	// and rows are held to more, by hand.
-	p.dec.Reset(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err := p.validate(); err != nil {
+		return nil, err
+	}
 	e, err := p.envelope()
 	if err != nil {
-		return nil, p.explain(err)
+		return nil, err
 	}
 	page := &Page{Last: !e.more, Next: e.next, Bytes: len(body)}
 	if !e.hasMore {
@@ -70,6 +75,20 @@ func (p *parser) page(body []byte, now time.Time) (*Page, error) {
 	}
 	p.fill(page, now)
 	return page, nil
+}
+
+// validate makes sure that the body is one JSON value and nothing else. Inside
+// event_data anything passes that has the form of JSON; envelope and rows are
+// held to more later.
+func (p *parser) validate() error {
+	p.dec.Reset(bytes.NewBuffer(p.body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if _, err := p.dec.ReadValue(); err != nil {
+		return p.explain(err)
+	}
+	if _, err := p.dec.ReadToken(); err != io.EOF {
+		return unreadable("something follows the JSON")
+	}
+	return nil
 }
 
 // forget lets go of the body, and of a table that one odd page made large.
@@ -99,14 +118,6 @@ func (p *parser) explain(err error) error {
 	}
 }
 
-// value reads the next value and returns it as it stands in the body, valid as
-// long as the body is.
-func (p *parser) value() (jsontext.Value, error) {
-	v, err := p.dec.ReadValue()
-	end := int(p.dec.InputOffset())
-	return jsontext.Value(p.body[end-len(v) : end]), err
-}
-
 // envelope is what stands around the rows.
 type envelope struct {
 	hasMore, more bool
@@ -126,85 +137,57 @@ const (
 )
 
 func (p *parser) envelope() (e envelope, err error) {
-	tok, err := p.dec.ReadToken()
-	if err != nil {
-		return e, err
-	}
-	if tok.Kind() != '{' {
+	if p.body[skipSpace(p.body, 0)] != '{' {
 		return e, unreadable("no JSON object")
 	}
 	var met names
-	members := 0
-	for ; p.dec.PeekKind() == '"'; members++ {
-		name, err := p.name(&met, envelopeName)
-		if err != nil {
-			return e, err
-		}
+	c, count := open(p.body, '{'), 0
+	for ; c.more(); count++ {
+		name := met.name(c.name(), envelopeName)
 		if met.bad != "" {
 			return e, unreadable(met.bad)
 		}
-		if err := p.envelopeValue(&e, name); err != nil {
+		if err := p.envelopeValue(&e, name, &c); err != nil {
 			return e, err
 		}
 	}
-	if _, err := p.dec.ReadToken(); err != nil {
-		return e, err
-	}
-	if members > 0 && met.set&(nameData|nameMore|nameNext) == 0 {
+	if count > 0 && met.set&(nameData|nameMore|nameNext) == 0 {
 		return e, unreadable("an object with none of data, has_more and next_token")
 	}
-	return e, p.end()
+	return e, nil
 }
 
-// end makes sure that nothing follows the value.
-func (p *parser) end() error {
-	_, err := p.dec.ReadToken()
-	if err == io.EOF {
-		return nil
+func (p *parser) envelopeValue(e *envelope, name int, c *cursor) error {
+	if name == nameData {
+		return p.data(c)
 	}
-	return unreadable("something follows the JSON")
-}
-
-func (p *parser) envelopeValue(e *envelope, name int) error {
+	value := jsontext.Value(c.value())
+	kind := value.Kind()
 	switch name {
-	case nameData:
-		return p.data()
 	case nameMore:
-		v, err := p.value()
-		if err != nil {
-			return err
-		}
-		if v.Kind() != 't' && v.Kind() != 'f' {
+		if kind != 't' && kind != 'f' {
 			return unreadable("has_more is no boolean")
 		}
-		e.hasMore, e.more = true, v.Kind() == 't'
-		return nil
+		e.hasMore, e.more = true, kind == 't'
 	case nameNext:
-		return p.next(e)
+		return e.setNext(value)
 	case nameError:
-		v, err := p.value()
-		if err == nil && v.Kind() != 'n' {
-			err = refusal{bytes.Clone(v)}
+		if kind != 'n' {
+			return refusal{bytes.Clone(value)}
 		}
-		return err
-	default:
-		return p.dec.SkipValue()
 	}
+	return nil
 }
 
-func (p *parser) next(e *envelope) error {
-	v, err := p.value()
-	if err != nil {
-		return err
-	}
-	switch v.Kind() {
+func (e *envelope) setNext(value jsontext.Value) error {
+	switch value.Kind() {
 	case 'n':
 		return nil
 	case '"':
 	default:
 		return unreadable("next_token is neither a string nor null")
 	}
-	text, ok := textOf(v)
+	text, ok := textOf(value)
 	if !ok {
 		return unreadable("next_token is no UTF-8")
 	}
@@ -215,85 +198,57 @@ func (p *parser) next(e *envelope) error {
 	return nil
 }
 
-func (p *parser) data() error {
-	tok, err := p.dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	if tok.Kind() != '[' {
+func (p *parser) data(c *cursor) error {
+	if c.kind() != '[' {
 		return unreadable("data is no array")
 	}
-	for p.dec.PeekKind() != ']' {
+	c.i++
+	for c.more() {
 		if len(p.rows) == maxRows {
 			return unreadable(fmt.Sprintf("more than %d rows", maxRows))
 		}
-		r, err := p.row()
-		if err != nil {
-			return err
-		}
-		p.rows = append(p.rows, r)
+		p.rows = append(p.rows, p.row(c))
 	}
-	_, err = p.dec.ReadToken()
-	return err
+	return nil
 }
 
-// row reads one row. What is wrong with the row is noted in it; an error is
-// one of the whole body.
-func (p *parser) row() (r row, err error) {
-	if p.dec.PeekKind() != '{' {
-		v, err := p.value()
-		r.end = int(p.dec.InputOffset())
-		r.start, r.bad = r.end-len(v), "not an object"
-		return r, err
+// row reads one row. What is wrong with it is noted in it.
+func (p *parser) row(c *cursor) (r row) {
+	r.start = c.i
+	if c.kind() != '{' {
+		r.raw, r.bad = c.value(), "not an object"
+		return r
 	}
-	if _, err := p.dec.ReadToken(); err != nil {
-		return r, err
-	}
-	r.start = int(p.dec.InputOffset()) - 1
 	var met names
-	for p.dec.PeekKind() == '"' {
-		name, err := p.name(&met, rowName)
-		if err != nil {
-			return r, err
-		}
-		if err := p.rowValue(&r, name); err != nil {
-			return r, err
-		}
+	for c.i++; c.more(); {
+		name := met.name(c.name(), rowName)
+		r.set(name, c.value())
 	}
-	if _, err := p.dec.ReadToken(); err != nil {
-		return r, err
-	}
-	r.end = int(p.dec.InputOffset())
+	r.raw = p.body[r.start:c.i]
 	p.judge(&r, met)
-	return r, nil
+	return r
 }
 
-func (p *parser) rowValue(r *row, name int) error {
-	v, err := p.value()
-	if err != nil {
-		return err
-	}
+func (r *row) set(name int, value jsontext.Value) {
+	ok := false
 	switch name {
 	case nameID:
-		r.id, r.idOK = textOf(v)
-		if !r.idOK || !printableID(r.id) {
+		r.id, ok = textOf(value)
+		if r.idOK = ok && printableID(r.id); !r.idOK {
 			r.fault("event_id is not 1–512 printable ASCII bytes")
-			r.idOK = false
 		}
 	case nameType:
-		ok := false
-		if r.typ, ok = textOf(v); !ok || !validType(r.typ) {
+		if r.typ, ok = textOf(value); !ok || !validType(r.typ) {
 			r.fault("event_type is not 1–256 bytes of text")
 		}
 	case nameEventData:
-		r.data = v
+		r.data = value
 	case nameCreated:
-		r.created, r.createdText = textOf(v)
-		if !r.createdText && v.Kind() != 'n' {
-			r.created = v
+		r.created, r.createdText = textOf(value)
+		if !r.createdText && value.Kind() != 'n' {
+			r.created = value
 		}
 	}
-	return nil
 }
 
 // fault notes what is wrong; the first fault is the one that is told.
@@ -309,7 +264,7 @@ func (p *parser) judge(r *row, met names) {
 		r.bad = met.bad
 	}
 	switch {
-	case r.end-r.start > maxRow:
+	case len(r.raw) > maxRow:
 		r.bad = fmt.Sprintf("larger than %d MiB", maxRow>>20)
 	case p.wasCut(r):
 		r.bad = fmt.Sprintf("nested deeper than %d levels", maxDepth)
@@ -323,12 +278,7 @@ func (p *parser) judge(r *row, met names) {
 }
 
 func (p *parser) wasCut(r *row) bool {
-	for _, at := range p.cut {
-		if r.start <= at && at < r.end {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.cut, func(at int) bool { return r.start <= at && at < r.start+len(r.raw) })
 }
 
 // names remembers which members an object had, and what is wrong with them.
@@ -338,27 +288,22 @@ type names struct {
 	bad   string
 }
 
-// name reads the name of the next member and notes a repeated one. Which tells
-// a known name from an unknown one (0), and whether it is one in another case.
-func (p *parser) name(met *names, which func([]byte) int) (int, error) {
-	v, err := p.value()
-	if err != nil {
-		return 0, err
-	}
-	raw, plain := unescaped(v)
+// name notes one more name and tells a known one (by which) from an unknown
+// one (0). A repeated name, or a known one in another case, makes it bad.
+func (met *names) name(quoted []byte, which func([]byte) int) int {
+	name, plain := unescaped(quoted)
 	if !plain {
-		raw, _ = jsontext.AppendUnquote(nil, v)
+		name, _ = jsontext.AppendUnquote(nil, quoted)
 	}
-	known := which(raw)
+	known := which(name)
 	switch {
-	case known != 0 && met.set&known != 0:
+	case known == 0:
+		met.unknown(name, which)
+	case met.set&known != 0:
 		met.bad = "a name stands twice"
-	case known != 0:
-		met.set |= known
-	default:
-		met.unknown(raw, which)
 	}
-	return known, nil
+	met.set |= known
+	return known
 }
 
 func (met *names) unknown(name []byte, which func([]byte) int) {
@@ -419,10 +364,10 @@ func textOf(v jsontext.Value) ([]byte, bool) {
 }
 
 func validType(typ []byte) bool {
-	if len(typ) == 0 || len(typ) > maxType || !utf8.Valid(typ) {
+	if len(typ) == 0 || len(typ) > maxType {
 		return false
 	}
-	return !bytes.ContainsFunc(typ, isControl)
+	return plainText(typ) || utf8.Valid(typ) && !bytes.ContainsFunc(typ, isControl)
 }
 
 // isControl covers C0, DEL and C1: what moves a terminal's cursor.

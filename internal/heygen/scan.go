@@ -1,9 +1,6 @@
 package heygen
 
-import (
-	"bytes"
-	"iter"
-)
+import "bytes"
 
 // The functions here step over JSON that is known, or hoped, to be valid. They
 // never recurse, so depth costs no stack, and on anything else they end early
@@ -20,21 +17,23 @@ func skipSpace(b []byte, i int) int {
 
 // skipString returns the index after the string that opens at b[i].
 func skipString(b []byte, i int) int {
-	open := i
-	for i++; ; {
-		n := bytes.IndexByte(b[i:], '"')
+	for from := i + 1; ; from = i {
+		n := bytes.IndexByte(b[from:], '"')
 		if n < 0 {
 			return len(b)
 		}
-		i += n + 1
-		slashes := 0
-		for k := i - 2; k > open && b[k] == '\\'; k-- {
-			slashes++
-		}
-		if slashes%2 == 0 {
+		i = from + n + 1
+		if n == 0 || b[i-2] != '\\' || !escaped(b[from:i-1]) {
 			return i
 		}
 	}
+}
+
+// escaped reports whether what follows text is escaped: an odd number of
+// backslashes ends it.
+func escaped(text []byte) bool {
+	slashes := len(text) - len(bytes.TrimRight(text, `\`))
+	return slashes%2 == 1
 }
 
 // skipValue returns the index after the value that begins at b[i], or len(b).
@@ -80,31 +79,71 @@ func skipNested(b []byte, i int) int {
 	return len(b)
 }
 
-// members yields the names, with their quotes, and the values of the object
-// data; nothing when data is no object.
-func members(data []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(name, value []byte) bool) {
-		i := skipSpace(data, 0)
-		if i >= len(data) || data[i] != '{' {
-			return
-		}
-		for i = skipSpace(data, i+1); i < len(data) && data[i] == '"'; i = skipSpace(data, i) {
-			end := skipString(data, i)
-			name := data[i:end]
-			if i = skipSpace(data, end); i >= len(data) || data[i] != ':' {
-				return
-			}
-			i = skipSpace(data, i+1)
-			end = skipValue(data, i)
-			if !yield(name, data[i:end]) {
-				return
-			}
-			if i = skipSpace(data, end); i >= len(data) || data[i] != ',' {
-				return
-			}
-			i = skipSpace(data, i+1)
-		}
+// cursor steps through an object or an array, each byte once. After anything
+// unexpected it stands at the end.
+type cursor struct {
+	b []byte
+	i int
+}
+
+// open returns a cursor inside the object or array (kind '{' or '[') that data
+// is; at the end when data is none.
+func open(data []byte, kind byte) cursor {
+	c := cursor{data, skipSpace(data, 0)}
+	if c.kind() != kind {
+		c.i = len(data)
 	}
+	c.i++
+	return c
+}
+
+// kind returns the byte that the cursor stands at, 0 at the end.
+func (c *cursor) kind() byte {
+	if c.i >= len(c.b) {
+		return 0
+	}
+	return c.b[c.i]
+}
+
+// more goes to the next member or element; without one it steps over the
+// closing bracket and reports false.
+func (c *cursor) more() bool {
+	c.i = skipSpace(c.b, c.i)
+	if c.kind() == ',' {
+		c.i = skipSpace(c.b, c.i+1)
+	}
+	switch c.kind() {
+	case '}', ']':
+		c.i++
+		return false
+	default:
+		return c.i < len(c.b)
+	}
+}
+
+// name takes a member's name, with its quotes, and goes to its value.
+func (c *cursor) name() []byte {
+	if c.kind() != '"' {
+		c.i = len(c.b)
+		return nil
+	}
+	from := c.i
+	c.i = skipString(c.b, c.i)
+	name := c.b[from:c.i]
+	c.i = skipSpace(c.b, c.i)
+	c.i = skipSpace(c.b, c.i+1) // the colon
+	return name
+}
+
+// value takes the value that the cursor stands at.
+func (c *cursor) value() []byte {
+	from := min(c.i, len(c.b))
+	c.i = skipValue(c.b, from)
+	value := c.b[from:c.i]
+	if len(value) == 0 {
+		c.i = len(c.b)
+	}
+	return value
 }
 
 // cutDeep overwrites, in place, every value of body that is nested deeper than
