@@ -141,6 +141,9 @@ func answer(batch []*call, err error) {
 // attempt runs the batch in one transaction. It returns the call whose own function failed, or the fate of the transaction.
 func (s *Store) attempt(batch []*call) (failed *call, err error) {
 	bolt, err := s.db.Begin(true)
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
+		return nil, ErrClosed
+	}
 	if err != nil {
 		return nil, s.latch(fmt.Errorf("begin a transaction: %w", err))
 	}
@@ -193,7 +196,7 @@ func (s *Store) commit(t *tx) error {
 	}
 	t.publish()
 	s.commitNumber.Add(1)
-	s.refreshSide(time.Now())
+	s.side.refresh(s, time.Now())
 	return nil
 }
 
@@ -202,6 +205,7 @@ func (s *Store) prepare(t *tx) error {
 	if err := s.stillOurs(); err != nil {
 		return err
 	}
+	s.side.begin(s)
 	if err := t.flush(); err != nil {
 		return err
 	}
@@ -239,5 +243,9 @@ func (s *Store) fault(point string) error {
 // view runs fn in a read transaction. It must be short and do nothing slow: while one is open the file grows with every
 // commit, and one that is open inside an update deadlocks.
 func (s *Store) view(fn func(*tx) error) error {
-	return s.db.View(func(bolt *bbolt.Tx) error { return fn(newTx(s, bolt)) })
+	err := s.db.View(func(bolt *bbolt.Tx) error { return fn(newTx(s, bolt)) })
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
 }

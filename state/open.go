@@ -1,19 +1,35 @@
 package state
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"context"
-
 	"go.etcd.io/bbolt"
 )
 
+// What the zero values of Options mean.
+const (
+	defaultMaxSize     = 4 << 30
+	defaultRetention   = 90 * 24 * time.Hour
+	defaultLockTimeout = time.Second
+)
+
+// deepLook bounds the look at a file after an unclean stop.
+const deepLook = 2 * time.Second
+
 // Options say where the state is and what bounds it.
 type Options struct {
-	Path           string        // of the state file; its side file and lock live beside it
+	Path           string        // of the state file; its side file lies beside it
 	APIBase        string        // the API the state is bound to; "": the binding is not checked
 	MaxSize        int64         // bytes; 0: 4 GiB
 	Retention      time.Duration // of finished records; 0: 90 days
@@ -30,6 +46,16 @@ type Options struct {
 	Fault func(point string) error
 }
 
+func (o Options) withDefaults() Options {
+	o.MaxSize = cmp.Or(o.MaxSize, defaultMaxSize)
+	o.Retention = cmp.Or(o.Retention, defaultRetention)
+	o.LockTimeout = cmp.Or(o.LockTimeout, defaultLockTimeout)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
 // Store is the open state. All methods may be called from several goroutines.
 type Store struct {
 	options Options
@@ -38,7 +64,8 @@ type Store struct {
 	opened  fileIdentity
 
 	commits      committer
-	commitNumber atomic.Int64 // commits made since opening
+	commitNumber atomic.Int64  // commits made since opening
+	generation   atomic.Uint64 // of the last commit
 	types        typeTable
 	notes        notes
 	rows         rows
@@ -46,8 +73,232 @@ type Store struct {
 	space        spaceGuard
 
 	mu     sync.Mutex
-	counts counts        // of the last commit
+	meta   settings
 	failed chan struct{} // closed by latch
 	cause  error         // why it was latched
 	closed bool
+}
+
+// Open opens the state, and makes a new one where there never was any. It refuses with ErrLost where the side file says
+// that there was one, and with the other errors of this package what must not be used as it is.
+func Open(o Options) (*Store, error) {
+	s, err := OpenExisting(o)
+	if !errors.Is(err, ErrMissing) {
+		return s, err
+	}
+	// Another process may be doing the same: whoever links its new file first wins, and both open that one.
+	if err := create(o.withDefaults()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return OpenExisting(o)
+}
+
+// OpenExisting opens the state, and returns ErrMissing where there is none.
+func OpenExisting(o Options) (*Store, error) {
+	o = o.withDefaults()
+	if err := checkDirectory(filepath.Dir(o.Path)); err != nil {
+		return nil, err
+	}
+	f, err := openLocked(o.Path, o.LockTimeout)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, missing(o.Path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	side, err := readSide(o.Path)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if side != nil && !side.Clean && o.Deep != nil {
+		if f, err = lookDeep(f, o); err != nil {
+			return nil, err
+		}
+	}
+	return openStore(f, side, o)
+}
+
+func missing(path string) error {
+	side, err := readSide(path)
+	switch {
+	case err != nil:
+		return err
+	case side != nil:
+		return lostError(path)
+	}
+	return fmt.Errorf("%w at %s; `backstop run` makes it, or set state.path", ErrMissing, path)
+}
+
+// lookDeep lets go of the lock while another process looks at the file, and takes it again.
+func lookDeep(f *os.File, o Options) (*os.File, error) {
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("state file: %w; try again", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deepLook)
+	defer cancel()
+	err := o.Deep(ctx, o.Path)
+	switch {
+	case ctx.Err() != nil:
+		o.Logger.Info("the state is too large to be checked at the start after an unclean stop; `backstop state check` checks all of it")
+	case errors.Is(err, ErrHeld), errors.Is(err, ErrDamaged):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("%w: %s: %w; %s", ErrDamaged, o.Path, err, remedyDamaged)
+	}
+	return openLocked(o.Path, o.LockTimeout)
+}
+
+// openStore opens what passed the guards. f is closed with the store.
+func openStore(f *os.File, side *sideFile, o Options) (*Store, error) {
+	s := &Store{options: o, log: o.Logger, failed: make(chan struct{})}
+	s.space.free = freeBytes
+	var err error
+	if s.opened, err = identify(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("state file: %w; try again", err), f.Close())
+	}
+	s.warnLoose(f)
+	if s.db, err = openBolt(f, o); err != nil {
+		return nil, err
+	}
+	if err := s.load(side); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	return s, nil
+}
+
+// warnLoose warns about a file that others may read: it holds the customers' data.
+func (s *Store) warnLoose(f *os.File) {
+	if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
+		s.log.Warn("others may read the state file; close it with chmod 0600", "path", s.options.Path, "mode", info.Mode().Perm().String())
+	}
+}
+
+// openBolt hands the locked file to bbolt. Should bbolt stumble over a damaged page all the same, the fault becomes an error.
+func openBolt(f *os.File, o Options) (db *bbolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = errors.Join(damaged(o.Path, fmt.Sprintf("a page of it is unusable (%v)", p)), f.Close())
+		}
+	}()
+	db, err = bbolt.Open(o.Path, 0o600, &bbolt.Options{
+		Timeout:      o.LockTimeout,
+		FreelistType: bbolt.FreelistMapType,
+		// bbolt refuses to grow one step before its limit. The step more is the room in which pruning can free pages, and
+		// the outcome of what is under way can be kept, while the store is full.
+		MaxSize:  int(o.MaxSize) + growStep,
+		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w; %s", ErrDamaged, o.Path, err, remedyDamaged)
+	}
+	db.AllocSize = growStep
+	return db, nil
+}
+
+// load reads what is kept in memory, after it has made sure that this is the state to use.
+func (s *Store) load(side *sideFile) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged(s.options.Path, fmt.Sprintf("a page of it is unusable (%v)", p))
+		}
+	}()
+	if err := s.view(func(t *tx) error { return t.admit(side) }); err != nil {
+		return err
+	}
+	if err := s.update(false, (*tx).upgrade); err != nil {
+		return err
+	}
+	return s.view((*tx).loadMemory)
+}
+
+// admit makes sure that this is the state to use: a state, of a known format, the newest, and of this API.
+func (t *tx) admit(side *sideFile) error {
+	path := t.s.options.Path
+	version, err := t.readFormat()
+	switch {
+	case err != nil:
+		return damaged(path, err.Error())
+	case version == 0:
+		return damaged(path, "it is the file of another program")
+	case version > formatVersion:
+		return fmt.Errorf("%w: %s has version %d, this backstop knows %d; use the backstop that wrote it", ErrVersion, path, version, formatVersion)
+	}
+	m, generation, err := t.readMeta()
+	if err != nil {
+		return damaged(path, err.Error())
+	}
+	if err := judgeSide(path, side, m.uuid, generation); err != nil {
+		return err
+	}
+	if base := t.s.options.APIBase; base != "" && m.base != "" && !sameBase(base, m.base) {
+		return fmt.Errorf("%w: %s holds events of %s, and the configuration says %s; set heygen.base_url back, or state.path to another file",
+			ErrForeign, path, m.base, base)
+	}
+	t.s.meta = m
+	t.s.generation.Store(generation)
+	t.s.side.running = side != nil && !side.Clean // a clean end is to be noted even if nothing is committed
+	return nil
+}
+
+// upgrade brings an older format up to this one and binds the state to its API, in one transaction: after a crash in here
+// the file is the old one, and it is done again.
+func (t *tx) upgrade() error {
+	if err := t.migrate(migrations()); err != nil {
+		return err
+	}
+	if err := t.makeBuckets(); err != nil {
+		return err
+	}
+	if base := t.s.options.APIBase; base != "" && t.s.meta.base == "" {
+		t.after(func() { t.s.change(func(m *settings) { m.base = base }) })
+		return t.putMeta(metaBase, []byte(base))
+	}
+	return nil
+}
+
+// makeBuckets creates the buckets that a file of an older program lacks.
+func (t *tx) makeBuckets() error {
+	for _, name := range bucketNames() {
+		if t.bucket(name) != nil {
+			continue
+		}
+		if _, err := t.bolt.CreateBucket([]byte(name)); err != nil {
+			return fmt.Errorf("create bucket %s: %w", name, err)
+		}
+		t.dirty()
+	}
+	return nil
+}
+
+// loadMemory fills what is kept in memory.
+func (t *tx) loadMemory() error {
+	t.s.setCounts(*t.counts())
+	t.loadTypes()
+	t.loadNotes()
+	return t.loadRows()
+}
+
+// Close makes durable what waited in memory, notes in the side file that the end was clean, and closes the file. A latched
+// store writes nothing, and Close returns why. Closing again does nothing.
+func (s *Store) Close() error {
+	err := s.update(false, func(t *tx) error {
+		if s.notes.waiting() {
+			t.dirty()
+		}
+		t.after(func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.closed = true
+		})
+		return nil
+	})
+	if errors.Is(err, ErrClosed) {
+		return nil
+	}
+	if err == nil {
+		s.side.finish(s)
+	}
+	return errors.Join(err, s.db.Close())
 }

@@ -40,3 +40,12 @@ func (t *typeTable) count() int {
 	defer t.mu.RUnlock()
 	return len(t.names)
 }
+
+// loadTypes fills the table. A damaged name keeps its number, with an empty name, so that the numbers behind it hold.
+func (t *tx) loadTypes() {
+	c := t.bucket(bucketTypes).Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		name, _ := unseal(k, v)
+		t.s.types.add(string(name))
+	}
+}

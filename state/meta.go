@@ -1,0 +1,278 @@
+package state
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// formatVersion is the version of the format drawn in doc.go.
+const formatVersion = 1
+
+// The keys of the bucket meta.
+const (
+	metaFormat     = "format"     // 4 bytes
+	metaUUID       = "uuid"       // text: which state this is, through all its copies
+	metaCreated    = "created"    // time
+	metaGeneration = "generation" // 8 bytes: commits since creation
+	metaBase       = "base"       // text: the API the events come from; missing until it is known
+	metaBaseline   = "baseline"   // time; missing until the first run
+	metaFloor      = "floor"      // time; missing until something was pruned
+	metaPaired     = "paired"     // time when it was first known what the receiver has; missing until then
+	metaReceiver   = "receiver"   // JSON of Receiver
+	metaCounts     = "counts"     // counts.encode
+)
+
+// settings is the memory of meta, as of the last commit.
+type settings struct {
+	uuid     string
+	created  time.Time
+	base     string
+	baseline time.Time
+	floor    time.Time
+	paired   bool
+	receiver Receiver
+	counts   counts
+}
+
+// Receiver is what was learned about the receiver as a whole. Its zero value is a receiver of which nothing is known.
+type Receiver struct {
+	OKSeq         uint64    `json:"ok_seq,omitempty"` // number of the last attempt that got a 2xx
+	OKID          string    `json:"ok_id,omitempty"`  // its event
+	OKAt          time.Time `json:"ok_at,omitzero"`
+	Refusals      []string  `json:"refusals,omitempty"`      // events of the running streak of 4xx answers
+	Misconfigured string    `json:"misconfigured,omitempty"` // why; "": it is fine
+	Since         time.Time `json:"since,omitzero"`          // misconfigured since
+	NextProbe     time.Time `json:"next_probe,omitzero"`
+	Probes        int       `json:"probes,omitempty"`
+	Paused        string    `json:"paused,omitempty"` // why; "": not paused
+	PausedAt      time.Time `json:"paused_at,omitzero"`
+	PausedBy      string    `json:"paused_by,omitempty"`
+}
+
+// clone shares nothing with r.
+func (r Receiver) clone() Receiver {
+	r.Refusals = slices.Clone(r.Refusals)
+	return r
+}
+
+// Baseline returns the baseline, and false while there is none.
+func (s *Store) Baseline() (time.Time, bool) {
+	t := s.settings().baseline
+	return t, !t.IsZero()
+}
+
+// SetBaseline sets the baseline where there is none and returns the one that holds. It is rounded down to the second, so
+// that the second of the first run is judged.
+func (s *Store) SetBaseline(at time.Time) (time.Time, error) {
+	err := s.update(false, func(t *tx) error {
+		if _, ok, err := t.get(t.bucket(bucketMeta), []byte(metaBaseline)); ok || err != nil {
+			return err
+		}
+		at := at.UTC().Truncate(time.Second)
+		t.after(func() { s.change(func(m *settings) { m.baseline = at }) })
+		return t.putMeta(metaBaseline, appendTime(nil, at))
+	})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("set the baseline: %w", err)
+	}
+	return s.settings().baseline, nil
+}
+
+// Floor returns the time below which records were pruned; zero while nothing was.
+func (s *Store) Floor() time.Time { return s.settings().floor }
+
+// Paired reports whether it was ever known what the receiver has: a recorder spoke, ids were imported, or an oracle answered.
+func (s *Store) Paired() bool { return s.settings().paired }
+
+// SetPaired notes that an oracle answered.
+func (s *Store) SetPaired() error {
+	if s.Paired() {
+		return nil
+	}
+	if err := s.update(false, func(t *tx) error { return t.setPaired(time.Now()) }); err != nil {
+		return fmt.Errorf("note that a source answered: %w", err)
+	}
+	return nil
+}
+
+func (t *tx) setPaired(now time.Time) error {
+	if t.bucket(bucketMeta).Get([]byte(metaPaired)) != nil {
+		return nil
+	}
+	t.after(func() { t.s.change(func(m *settings) { m.paired = true }) })
+	return t.putMeta(metaPaired, appendTime(nil, now))
+}
+
+// Receiver returns a copy of what is known about the receiver.
+func (s *Store) Receiver() Receiver { return s.settings().receiver.clone() }
+
+// Pause stops replaying until Resume. Pausing what is paused keeps the older reason.
+func (s *Store) Pause(now time.Time, why, who string) error {
+	return s.receiverAct("pause replaying", func(t *tx, r *Receiver) error {
+		if r.Paused != "" {
+			return nil
+		}
+		r.Paused, r.PausedAt, r.PausedBy = why, now.UTC(), who
+		return t.act(now, who, "pause: "+why, 1)
+	})
+}
+
+// Resume starts replaying again, also after the receiver was found misconfigured: who resumes says that it was seen to.
+func (s *Store) Resume(now time.Time, who string) error {
+	return s.receiverAct("resume replaying", func(t *tx, r *Receiver) error {
+		if r.Paused == "" && r.Misconfigured == "" {
+			return nil
+		}
+		*r = Receiver{OKSeq: r.OKSeq, OKID: r.OKID, OKAt: r.OKAt}
+		return t.act(now, who, "resume", 1)
+	})
+}
+
+func (s *Store) receiverAct(doing string, fn func(*tx, *Receiver) error) error {
+	err := s.update(false, func(t *tx) error {
+		r, err := t.receiver()
+		if err != nil {
+			return err
+		}
+		if err := fn(t, &r); err != nil {
+			return err
+		}
+		return t.storeReceiver(r)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+// receiver reads the record as this transaction sees it.
+func (t *tx) receiver() (Receiver, error) {
+	var r Receiver
+	payload, ok, err := t.get(t.bucket(bucketMeta), []byte(metaReceiver))
+	if err != nil || !ok {
+		return r, err
+	}
+	if err := json.Unmarshal(payload, &r); err != nil {
+		return r, fmt.Errorf("read the receiver's record: %w", err)
+	}
+	return r, nil
+}
+
+// setReceiver stores what an attempt taught about the receiver. A pause is not its to change: a person may have paused or
+// resumed while the attempt was under way.
+func (t *tx) setReceiver(r Receiver) error {
+	stored, err := t.receiver()
+	if err != nil {
+		return err
+	}
+	r.Paused, r.PausedAt, r.PausedBy = stored.Paused, stored.PausedAt, stored.PausedBy
+	return t.storeReceiver(r)
+}
+
+func (t *tx) storeReceiver(r Receiver) error {
+	payload, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write the receiver's record: %w", err)
+	}
+	if stored, _, err := t.get(t.bucket(bucketMeta), []byte(metaReceiver)); err == nil && string(stored) == string(payload) {
+		return nil
+	}
+	r = r.clone()
+	t.after(func() { t.s.change(func(m *settings) { m.receiver = r }) })
+	return t.putMeta(metaReceiver, payload)
+}
+
+// setFloor moves the floor, forward only.
+func (t *tx) setFloor(at time.Time) error {
+	payload, _, err := t.get(t.bucket(bucketMeta), []byte(metaFloor))
+	if err != nil {
+		return err
+	}
+	if !at.After(timeAt(payload)) {
+		return nil
+	}
+	t.after(func() { t.s.change(func(m *settings) { m.floor = at }) })
+	return t.putMeta(metaFloor, appendTime(nil, at))
+}
+
+func (t *tx) putMeta(key string, payload []byte) error {
+	return t.put(t.bucket(bucketMeta), []byte(key), payload)
+}
+
+// nextGeneration counts this commit.
+func (t *tx) nextGeneration() error {
+	next := t.s.generation.Load() + 1
+	t.after(func() { t.s.generation.Store(next) })
+	return t.putMeta(metaGeneration, appendNumber(nil, next))
+}
+
+// settings returns a copy of the memory of meta.
+func (s *Store) settings() settings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.meta
+}
+
+func (s *Store) change(fn func(*settings)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fn(&s.meta)
+}
+
+func (s *Store) setCounts(c counts) { s.change(func(m *settings) { m.counts = c }) }
+
+// metaReader reads settings one after the other and keeps the first error.
+type metaReader struct {
+	t   *tx
+	err error
+}
+
+func (r *metaReader) read(key string) []byte {
+	payload, _, err := r.t.get(r.t.bucket(bucketMeta), []byte(key))
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("setting %q: %w", key, err)
+	}
+	return payload
+}
+
+// readMeta reads all settings but the counters, which can be counted anew.
+func (t *tx) readMeta() (settings, uint64, error) {
+	r := metaReader{t: t}
+	m := settings{
+		uuid:     string(r.read(metaUUID)),
+		created:  timeAt(r.read(metaCreated)),
+		base:     string(r.read(metaBase)),
+		baseline: timeAt(r.read(metaBaseline)),
+		floor:    timeAt(r.read(metaFloor)),
+		paired:   r.read(metaPaired) != nil,
+	}
+	generation := numberAt(r.read(metaGeneration))
+	if r.err != nil {
+		return m, 0, r.err
+	}
+	var err error
+	m.receiver, err = t.receiver()
+	return m, generation, err
+}
+
+// readFormat returns the format version, 0 where there is none.
+func (t *tx) readFormat() (uint32, error) {
+	b := t.bucket(bucketMeta)
+	if b == nil {
+		return 0, nil
+	}
+	payload, _, err := t.get(b, []byte(metaFormat))
+	if err != nil || len(payload) < 4 {
+		return 0, err
+	}
+	return binary.BigEndian.Uint32(payload), nil
+}
+
+// sameBase reports whether two API bases are one; how many slashes end them does not matter.
+func sameBase(a, b string) bool {
+	return strings.TrimRight(a, "/") == strings.TrimRight(b, "/")
+}
