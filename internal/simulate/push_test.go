@@ -58,14 +58,14 @@ func (w *wire) setCut(cut bool) {
 	w.cut = cut
 }
 
-const secret = "whsec_test_secret"
+const key = "whsec_test_secret"
 
 // pair returns a world and a receiver joined in memory.
 func pair(o Options, ro receiver.Options) (*World, *receiver.Receiver, *wire) {
-	ro.Secrets, ro.Strict = []string{secret}, true
+	ro.Secrets, ro.Strict = []string{key}, true
 	r := receiver.New(ro)
 	net := &wire{h: r.Handler()}
-	o.PushURL, o.Secret, o.Transport = "http://receiver.test/hook", secret, net
+	o.PushURL, o.Secret, o.Transport = "http://receiver.test/hook", key, net
 	return New(o), r, net
 }
 
@@ -74,7 +74,7 @@ func TestKnownSignature(t *testing.T) {
 	if len(body) != 149 {
 		t.Fatalf("%d bytes: %s", len(body), body)
 	}
-	if got := Sign(secret, body); got != "1dd8b63e50ea7f832cd13b13dd7378277ebd314632db75bfe31b180eba8ee53c" {
+	if got := Sign(key, body); got != "1dd8b63e50ea7f832cd13b13dd7378277ebd314632db75bfe31b180eba8ee53c" {
 		t.Errorf("signature %s", got)
 	}
 }
@@ -330,7 +330,7 @@ func TestSkewedClock(t *testing.T) {
 			t.Fatalf("accepted %v", r.Accepted())
 		}
 		for _, e := range w.Made() {
-			if ahead := e.CreatedAt.Sub(time.Now()); ahead < 2*time.Minute {
+			if ahead := time.Until(e.CreatedAt); ahead < 2*time.Minute {
 				t.Errorf("created_at is %v ahead", ahead)
 			}
 		}
