@@ -81,7 +81,11 @@ func (a *app) configPrintCommand() *cobra.Command {
 			}
 			return a.write(append(data, '\n'))
 		}
-		data, err := cfg.Redacted(a.flags.showURLs)
+		redacted := cfg.Redacted
+		if a.flags.showURLs {
+			redacted = cfg.RedactedWithURLs
+		}
+		data, err := redacted()
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func (a *app) diffCommand() *cobra.Command {
 		if request.Since, request.Until, err = period(since, until); err != nil {
 			return err
 		}
-		return a.ask(ctx, engine.Optional, func(c *api.Client) error {
+		return a.send(ctx, engine.Optional, func(c *api.Client) error {
 			summary, err := c.Diff(ctx, request, a.printDiffRow)
 			return errors.Join(a.printDiffSummary(summary, err), err)
 		})

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/term"
@@ -14,14 +15,17 @@ import (
 	"backstop/internal/config"
 	"backstop/internal/engine"
 	"backstop/internal/exit"
-	"backstop/internal/heygen"
 	"backstop/internal/log"
 	"backstop/poller"
 )
 
-// load reads the configuration; its warnings go to stderr.
-func (a *app) load() (*config.Config, error) {
+// load reads the configuration; its warnings go to stderr. The values under the
+// keys must be there, without keys all values.
+func (a *app) load(keys ...string) (*config.Config, error) {
 	cfg, warnings, err := config.Load(a.configOptions())
+	if err == nil {
+		err = cfg.Need(keys...)
+	}
 	for _, warning := range warnings {
 		if !a.flags.quiet && !a.json {
 			fmt.Fprintf(a.Err, "backstop: warning: %s\n", warning)
@@ -41,29 +45,31 @@ func (a *app) configOptions() config.Options {
 	}
 }
 
-// logger makes the log of a verb, on stderr.
+// logger makes the log of a verb, on stderr. What the flags say beats the
+// configuration; the level may be changed later.
 func (a *app) logger(cfg *config.Config) (*slog.Logger, *slog.LevelVar, error) {
-	level, format := cfg.Log.Level, cfg.Log.Format
+	level := new(slog.LevelVar)
+	level.Set(cfg.Log.Level)
 	if a.flags.logLevel != "" {
-		level = a.flags.logLevel
-	}
-	if a.flags.logFormat != "" {
-		format = a.flags.logFormat
+		if err := level.UnmarshalText([]byte(a.flags.logLevel)); err != nil {
+			return nil, nil, exit.Errorf(exit.Usage, "write debug, info, warn or error", "--log-level %q is no level", a.flags.logLevel)
+		}
 	}
 	switch {
 	case a.flags.verbose:
-		level = "debug"
+		level.Set(slog.LevelDebug)
 	case a.flags.quiet:
-		level = "error"
+		level.Set(slog.LevelError)
 	}
-	cut := heygen.CutURLs
-	if a.flags.showURLs {
-		cut = nil
+	format := or(a.flags.logFormat, cfg.Log.Format)
+	if !slices.Contains([]string{log.Auto, log.Text, log.JSON}, format) {
+		return nil, nil, exit.Errorf(exit.Usage, "write auto, text or json", "--log-format %q is no format", format)
 	}
-	logger, levels, err := log.New(a.Err, log.Options{
-		Level: level, Format: format, Color: a.flags.color, Terminal: a.terminal(), Env: os.LookupEnv, Cut: cut,
-	})
-	return logger, levels, exit.Wrap(exit.Usage, "", err)
+	if !slices.Contains([]string{log.Auto, log.Always, log.Never}, a.flags.color) {
+		return nil, nil, exit.Errorf(exit.Usage, "write auto, always or never", "--color %q is no choice", a.flags.color)
+	}
+	options := log.Options{Level: level, Format: format, Color: a.flags.color, Terminal: a.terminal(), Env: lookupEnv, Cut: a.cut}
+	return log.New(a.Err, options), level, nil
 }
 
 // terminal reports whether stderr is a terminal.
@@ -78,9 +84,9 @@ func isTerminal(stream any) bool {
 }
 
 // client gives a way to ask: the daemon where one answers, else an engine of our
-// own over the state file.
-func (a *app) client(ctx context.Context, need engine.Need) (*api.Client, error) {
-	cfg, err := a.load()
+// own over the state file. The values under the keys must be there.
+func (a *app) client(ctx context.Context, need engine.Need, keys ...string) (*api.Client, error) {
+	cfg, err := a.load(keys...)
 	if err != nil {
 		return nil, err
 	}
@@ -98,12 +104,27 @@ func (a *app) client(ctx context.Context, need engine.Need) (*api.Client, error)
 	return api.Serve(e), nil
 }
 
-// ask runs do with a client and closes it.
-func (a *app) ask(ctx context.Context, need engine.Need, do func(*api.Client) error) (err error) {
+// ask runs do with a client and closes it. It is for verbs that talk to nobody
+// but the state.
+func (a *app) ask(ctx context.Context, need engine.Need, do func(*api.Client) error) error {
+	c, err := a.client(ctx, need, "state", "control", "log")
+	if err != nil {
+		return err
+	}
+	return use(c, do)
+}
+
+// send is ask for verbs that read the listing or replay: an unset variable
+// anywhere in the configuration could make them do the wrong thing.
+func (a *app) send(ctx context.Context, need engine.Need, do func(*api.Client) error) error {
 	c, err := a.client(ctx, need)
 	if err != nil {
 		return err
 	}
+	return use(c, do)
+}
+
+func use(c *api.Client, do func(*api.Client) error) (err error) {
 	defer func() {
 		if closeErr := c.Close(); err == nil {
 			err = closeErr

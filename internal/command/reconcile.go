@@ -29,7 +29,7 @@ func (a *app) reconcileCommand() *cobra.Command {
 		if request.Timeout < 0 || (request.Timeout > 0 && !request.Wait) {
 			return exit.Errorf(exit.Usage, "write --wait --timeout 5m", "--timeout is a positive time for --wait")
 		}
-		return a.ask(ctx, engine.Create, func(c *api.Client) error {
+		return a.send(ctx, engine.Create, func(c *api.Client) error {
 			result, err := c.Reconcile(ctx, request)
 			if result.Pass.Start.IsZero() {
 				return err

@@ -38,7 +38,7 @@ func (a *app) replayCommand() *cobra.Command {
 			return exit.Errorf(exit.Usage, "use one or the other", "ids and --dead or --missed do not go together")
 		}
 		request.IDs, request.Who = args, who()
-		return a.ask(ctx, engine.Existing, func(c *api.Client) error { return a.replay(ctx, c, request, yes) })
+		return a.send(ctx, engine.Existing, func(c *api.Client) error { return a.replay(ctx, c, request, yes) })
 	}))
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"backstop/internal/config"
 	"backstop/internal/daemon"
 )
 
@@ -32,7 +33,7 @@ func (a *app) runCommand() *cobra.Command {
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
 		return daemon.Run(ctx, daemon.Options{
-			Config: cfg, Load: a.load, Reload: hangup, Env: os.LookupEnv, Level: level, Deep: checkInChild,
+			Config: cfg, Load: func() (*config.Config, error) { return a.load() }, Reload: hangup, Env: os.LookupEnv, Level: level, Deep: checkInChild,
 			Version: version(), Logger: logger,
 		})
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -12,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"backstop/internal/config"
 	"backstop/internal/exit"
-	"backstop/internal/log"
 	"backstop/internal/simulate"
 )
 
@@ -102,9 +103,9 @@ func (f *simulateFlags) settleDown(asked func(flag string) bool) {
 }
 
 func (a *app) simulate(ctx context.Context, flags simulateFlags) error {
-	logger, _, err := log.New(a.Err, log.Options{Level: a.simulateLevel(), Format: a.flags.logFormat, Color: a.flags.color, Terminal: a.terminal(), Env: lookupEnv})
+	logger, _, err := a.logger(quietly())
 	if err != nil {
-		return exit.Wrap(exit.Usage, "", err)
+		return err
 	}
 	flags.world.Logger = logger
 	if err := flags.world.Validate(); err != nil {
@@ -129,14 +130,12 @@ func (a *app) simulate(ctx context.Context, flags simulateFlags) error {
 	return a.printf("%d listed, %d pushed, %d lost\n", stats.Listed, stats.Pushed, stats.Lost)
 }
 
-func (a *app) simulateLevel() string {
-	switch {
-	case a.flags.verbose:
-		return "debug"
-	case a.flags.quiet:
-		return "error"
-	}
-	return or(a.flags.logLevel, "warn")
+// quietly is a configuration for verbs that read none: the stand-in's own log
+// is for those who ask for it.
+func quietly() *config.Config {
+	cfg := config.Default()
+	cfg.Log.Level = slog.LevelWarn
+	return cfg
 }
 
 // loopback refuses an address that others could reach.

@@ -1,8 +1,13 @@
 package command
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +32,7 @@ func (a *app) stateInitCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "move an old file aside and accept the loss of what it knew")
 	return verb(cmd, func(ctx context.Context, _ []string) error {
-		cfg, err := a.load()
+		cfg, err := a.load("state")
 		if err != nil {
 			return err
 		}
@@ -82,7 +87,7 @@ func (a *app) stateCheckCommand() *cobra.Command {
 	cmd.Flags().Lookup("file").Hidden = true // how the daemon looks at a file that may kill whoever reads it
 	return a.withJSON(verb(cmd, func(ctx context.Context, _ []string) error {
 		if file != "" {
-			return state.Deep(ctx, file)
+			return checkFile(ctx, file)
 		}
 		return a.ask(ctx, engine.Existing, func(c *api.Client) error { return a.stateCheck(ctx, c) })
 	}))
@@ -95,7 +100,7 @@ func (a *app) stateCheck(ctx context.Context, c *api.Client) error {
 		if a.json {
 			return a.printJSON(p)
 		}
-		return a.printf("%s\n", p)
+		return a.printf("%s\n", strings.TrimSpace(p.Bucket+" "+p.Key+": "+p.What))
 	})
 	if err != nil {
 		return err
@@ -108,4 +113,31 @@ func (a *app) stateCheck(ctx context.Context, c *api.Client) error {
 		return nil
 	}
 	return a.printf("the state is sound\n")
+}
+
+// checkFile looks at a state file in this process, which a damaged one may end.
+func checkFile(ctx context.Context, path string) error {
+	s, err := state.OpenExisting(state.Options{Path: path})
+	if err != nil {
+		return err
+	}
+	problems, err := s.Check(ctx, true)
+	if err == nil && len(problems) > 0 {
+		err = fmt.Errorf("%s %s: %s", problems[0].Bucket, problems[0].Key, problems[0].What)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// checkInChild looks at a state file in a process of its own: the daemon does so
+// after an unclean stop, before it trusts the file.
+func checkInChild(ctx context.Context, path string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	out, err := exec.CommandContext(ctx, self, "state", "check", "--file", path).CombinedOutput()
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("look at %s: %w: %s", path, err, bytes.TrimSpace(out[:min(len(out), 500)]))
+	}
+	return ctx.Err()
 }

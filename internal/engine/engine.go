@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -40,6 +41,11 @@ type Options struct {
 	// Deep looks into a state file in a child process after an unclean stop;
 	// nil: it is not looked into.
 	Deep func(ctx context.Context, path string) error
+
+	// For tests: in the place of the network, and around every commit. nil in
+	// production.
+	API, Receiver http.RoundTripper
+	Fault         func(point string) error
 }
 
 // Engine is backstop without its listeners. Its methods may be called side by
@@ -47,7 +53,7 @@ type Options struct {
 type Engine struct {
 	store   *state.Store // nil: a diff without a state
 	log     *slog.Logger
-	version string
+	options Options
 	started time.Time // the first run's baseline is no later than this
 
 	turn turn // one walk at a time
@@ -76,7 +82,7 @@ type parts struct {
 // Open opens the state as the verb needs it and builds the parts. The caller
 // closes the Engine.
 func Open(o Options) (*Engine, error) {
-	e := &Engine{log: o.Logger, version: o.Version, started: time.Now()}
+	e := &Engine{log: o.Logger, options: o, started: time.Now()}
 	store, err := openState(o)
 	if err != nil {
 		return nil, explain(err)
@@ -90,7 +96,7 @@ func Open(o Options) (*Engine, error) {
 
 func openState(o Options) (*state.Store, error) {
 	options := StateOptions(o.Config, o.Logger)
-	options.Deep = o.Deep
+	options.Deep, options.Fault = o.Deep, o.Fault
 	if o.Need == Create {
 		return state.Open(options)
 	}
@@ -160,8 +166,9 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 		AccessToken: cfg.Heygen.AccessToken,
 		Timeout:     cfg.Heygen.Timeout,
 		Rate:        cfg.Heygen.Rate,
-		Version:     e.version,
+		Version:     e.options.Version,
 		Logger:      e.log,
+		Transport:   e.options.API,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("heygen client: %w", err)
@@ -171,17 +178,26 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 		return nil, exit.Wrap(exit.Config, "", err)
 	}
 	p := &parts{cfg: cfg, client: client, schedule: schedule}
-	if e.store != nil {
-		p.replayer = reconcile.NewReplayer(e.store, e.replayOptions(cfg))
+	if e.store == nil {
+		return p, nil
 	}
+	options, err := e.replayOptions(cfg)
+	if err != nil {
+		return nil, exit.Wrap(exit.Config, "", err)
+	}
+	p.replayer = reconcile.NewReplayer(e.store, options)
 	return p, nil
 }
 
-func (e *Engine) replayOptions(cfg *config.Config) reconcile.ReplayOptions {
+func (e *Engine) replayOptions(cfg *config.Config) (reconcile.ReplayOptions, error) {
+	headers, err := cfg.Receiver.HeaderValues()
+	if err != nil {
+		return reconcile.ReplayOptions{}, fmt.Errorf("receiver headers: %w", err)
+	}
 	return reconcile.ReplayOptions{
 		URL:         cfg.Receiver.URL,
 		Secrets:     func() ([]string, error) { return secretValues(cfg.Receiver.Secrets) },
-		Headers:     cfg.Receiver.Headers,
+		Headers:     headers,
 		Body:        cfg.Receiver.Body,
 		Timeout:     cfg.Receiver.Timeout,
 		BackoffMin:  cfg.Replay.BackoffMin,
@@ -189,7 +205,8 @@ func (e *Engine) replayOptions(cfg *config.Config) reconcile.ReplayOptions {
 		Rate:        cfg.Replay.Rate,
 		Concurrency: cfg.Replay.Concurrency,
 		MaxAttempts: cfg.Replay.MaxAttempts,
-		Version:     e.version,
+		Version:     e.options.Version,
+		Transport:   e.options.Receiver,
 		Logger:      e.log,
-	}
+	}, nil
 }

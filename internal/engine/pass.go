@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"backstop/internal/config"
 	"backstop/internal/exit"
 	"backstop/internal/heygen"
 	"backstop/poller"
@@ -155,13 +156,25 @@ func (e *Engine) firstRun(ctx context.Context, p *parts) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("first run: %w", err)
 	}
 	begun := p.client.Now().Add(-time.Since(e.started))
-	baseline, err := e.store.SetBaseline(p.cfg.Reconcile.Start.Baseline(begun))
+	baseline, err := e.store.SetBaseline(baselineOf(p.cfg.Reconcile.Start, begun))
 	if err != nil {
 		return time.Time{}, fmt.Errorf("set the baseline: %w", err)
 	}
 	e.log.Info("first run: events older than the baseline are not judged by polls and sweeps",
 		"baseline", baseline.Format(time.RFC3339), "start", p.cfg.Reconcile.Start.String())
 	return baseline, nil
+}
+
+// baselineOf is where a first run that began then puts its baseline. The zero
+// time is before every event.
+func baselineOf(start config.Start, begun time.Time) time.Time {
+	switch {
+	case start.Beginning:
+		return time.Time{}
+	case start.At.IsZero():
+		return begun
+	}
+	return start.At
 }
 
 // all gives the walkers.

@@ -1,24 +1,47 @@
 package engine
 
 import (
+	"context"
 	"log/slog"
+	"path/filepath"
+	"time"
 
 	"backstop/internal/config"
-	"context"
-
 	"backstop/state"
 )
 
-// StateInfo describes the state file.
-type StateInfo = state.Info
+// StateInfo describes the state file as users read it.
+type StateInfo struct {
+	Path       string           `json:"path"` // absolute
+	Size       int64            `json:"size_bytes"`
+	Used       int64            `json:"used_bytes"`
+	Format     int              `json:"format"`
+	Generation uint64           `json:"generation"` // commits since creation
+	Created    time.Time        `json:"created"`
+	APIBase    string           `json:"base_url,omitempty"`
+	Baseline   time.Time        `json:"baseline,omitzero"`
+	Floor      time.Time        `json:"floor,omitzero"`
+	Records    map[string]int64 `json:"records"`
+}
 
 // Problem is one thing that is wrong in the state file.
-type Problem = state.Problem
+type Problem struct {
+	Bucket string `json:"bucket,omitempty"`
+	Key    string `json:"key,omitempty"`
+	What   string `json:"what"`
+}
 
 // StateInfo describes the state file.
 func (e *Engine) StateInfo() (StateInfo, error) {
 	info, err := e.store.Info()
-	return info, explain(err)
+	if err != nil {
+		return StateInfo{}, explain(err)
+	}
+	path, err := filepath.Abs(info.Path)
+	return StateInfo{
+		Path: path, Size: info.Size, Used: info.Used, Format: info.Format, Generation: info.Generation, Created: info.Created,
+		APIBase: info.APIBase, Baseline: info.Baseline, Floor: info.Floor, Records: info.Records,
+	}, explain(err)
 }
 
 // StateCheck looks at every record and gives what is wrong; the number of
@@ -28,8 +51,8 @@ func (e *Engine) StateCheck(ctx context.Context, yield func(Problem) error) (int
 	if err != nil {
 		return 0, explain(err)
 	}
-	for i, problem := range problems {
-		if err := yield(problem); err != nil {
+	for i, p := range problems {
+		if err := yield(Problem{Bucket: p.Bucket, Key: p.Key, What: p.What}); err != nil {
 			return i, err
 		}
 	}

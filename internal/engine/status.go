@@ -73,7 +73,7 @@ func (e *Engine) Status() (Status, error) {
 	}
 	counts := e.store.Counts()
 	s := Status{
-		Version: e.version, Floor: e.store.Floor(), Counts: countWords(counts), OldestMissed: counts.OldestMissed,
+		Version: e.options.Version, Floor: e.store.Floor(), Counts: countWords(counts), OldestMissed: counts.OldestMissed,
 		Receiver: e.receiverStatus(), Sources: e.sources(), State: StateStatus{Path: info.Path, Size: info.Size},
 	}
 	s.Baseline, _ = e.store.Baseline()
