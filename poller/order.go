@@ -13,6 +13,10 @@ const (
 	NoOrder     = "none"
 )
 
+// evidence is how many rows in a row must lie below the horizon before a walk
+// may stop: a single one may just carry a wrong date.
+const evidence = 10
+
 // order measures how a segment's rows lie. The API promises no order, so it is
 // believed only as far as it was seen. Undated rows say nothing.
 type order struct {
@@ -20,6 +24,8 @@ type order struct {
 	newest, lowest time.Time     // of the dated rows so far; zero before the first
 	falling        bool          // newest first: no row more than slack above the lowest before it
 	rising         bool          // oldest first: no row more than slack below the newest before it
+	horizon        time.Time     // zero: none
+	below, deep    int           // how many of the last rows lie below the horizon, and by more than the slack
 }
 
 // see takes the next row's created_at.
@@ -27,6 +33,8 @@ func (o *order) see(t time.Time) {
 	if t.IsZero() {
 		return
 	}
+	o.below = count(o.below, t.Before(o.horizon))
+	o.deep = count(o.deep, t.Before(o.horizon.Add(-o.slack)))
 	if o.lowest.IsZero() {
 		o.newest, o.lowest = t, t
 		return
@@ -45,17 +53,19 @@ func (o *order) proved() bool {
 }
 
 // passed reports whether the walk may stop behind this page: nothing at or
-// above the horizon can follow. That is so when the page lies wholly below it,
-// or, by the very measure of order, when a row lies more than the slack below
-// it: what follows is at most the slack above that row. (The second saves an
-// idle poll its second request: the first page still holds the mark itself.)
-// An event that is known already proves nothing, and a zero horizon has no
-// bottom.
-func (o *order) passed(page []heygen.Event, horizon time.Time) bool {
-	if horizon.IsZero() || !o.proved() {
+// above the horizon can follow. That is so when the page lies wholly below it.
+// It is also so when the second half of the page lies below it by more than
+// rows may be out of place, for what follows is at most that much higher; this
+// saves an idle poll its second request, since its first page still holds the
+// event at the mark. That an event is known already proves nothing.
+func (o *order) passed(page []heygen.Event) bool {
+	if o.horizon.IsZero() || !o.proved() {
 		return false
 	}
-	return o.lowest.Before(horizon.Add(-o.slack)) || whollyBelow(page, horizon)
+	if o.deep >= max(evidence, (len(page)+1)/2) {
+		return true
+	}
+	return o.below >= evidence && whollyBelow(page, o.horizon)
 }
 
 // word names the order seen.
@@ -67,6 +77,14 @@ func (o *order) word() string {
 		return OldestFirst
 	}
 	return NoOrder
+}
+
+// count goes on with a run of rows, or ends it.
+func count(run int, goesOn bool) int {
+	if !goesOn {
+		return 0
+	}
+	return run + 1
 }
 
 // whollyBelow reports whether the page has dated rows, all below the horizon.

@@ -36,10 +36,14 @@ func newPieces(usual, limit int) *pieces {
 
 func (p *pieces) limit() int { return p.limits[p.level] }
 
+// whole reports whether whole pages are asked for. A piece of a page is too
+// little to say how the listing lies.
+func (p *pieces) whole() bool { return p.level == 0 }
+
 // patience is how many rows may repeat before the guard minds: none in whole
 // pages, less than a whole page in pieces.
 func (p *pieces) patience() int {
-	if p.level == 0 {
+	if p.whole() {
 		return 0
 	}
 	return p.limits[0] - 1

@@ -83,7 +83,7 @@ func (r *run) read(ctx context.Context) error {
 		}
 		err := r.readSegment(ctx, i)
 		if again := (*refusedError)(nil); errors.As(err, &again) {
-			err = r.restart(i, again.cause)
+			err = r.restart(again.cause)
 		}
 		if err != nil {
 			return err
@@ -134,8 +134,8 @@ func (r *run) giveWay(ctx context.Context) error {
 	return r.between(ctx)
 }
 
-// restart begins a segment anew whose cursor was refused, once in a walk.
-func (r *run) restart(i int, cause error) error {
+// restart begins the walk anew after a cursor was refused, once.
+func (r *run) restart(cause error) error {
 	if r.result.Restarts > 0 {
 		if broken := (*brokenError)(nil); errors.As(cause, &broken) {
 			return broken
@@ -143,7 +143,7 @@ func (r *run) restart(i int, cause error) error {
 		return &brokenError{"the listing refused a cursor twice in one walk", cause}
 	}
 	r.result.Restarts++
-	r.stack = restart(r.stack, i)
+	r.stack = restart(r.stack)
 	r.w.log.Warn("the listing refused the cursor: the walk begins anew, down to the same horizon",
 		"kind", r.result.Kind.String(), "horizon", r.stack[0].Horizon, "page", r.result.Pages+1)
 	return nil
@@ -250,7 +250,7 @@ func (r *run) proved() proof {
 // begun notes the clock and the start of the walk when the first page is there.
 // Asked is when it was asked for: what is listed later may not be on it.
 func (r *run) begun(asked time.Time, date time.Time) time.Time {
-	if behind := date.Sub(time.Now()); !date.IsZero() && behind < -clockSlack {
+	if behind := time.Until(date); !date.IsZero() && behind < -clockSlack {
 		r.skew = behind
 	}
 	start := asked.UTC()

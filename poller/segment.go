@@ -39,7 +39,7 @@ type answer struct {
 
 func newSegment(r *run, seg *state.Segment) *segment {
 	s := &segment{run: r, seg: seg, guard: newGuard(), pieces: newPieces(r.w.o.PageSize, seg.Limit), stale: seg.Pages > 0}
-	s.order = order{slack: r.w.o.Lookback, newest: seg.Newest, lowest: seg.Lowest, falling: seg.Ordered, rising: true}
+	s.order = order{slack: r.w.o.Lookback, newest: seg.Newest, lowest: seg.Lowest, falling: seg.Ordered, rising: true, horizon: seg.Horizon}
 	seg.Limit = s.pieces.limit()
 	return s
 }
@@ -120,7 +120,7 @@ func (s *segment) take(page *heygen.Page) error {
 	switch {
 	case page.Last:
 		next, horizon = "", time.Time{}
-	case s.order.passed(page.Events, horizon):
+	case s.pieces.whole() && s.order.passed(page.Events):
 		next = ""
 	default:
 		if reason := s.guard.check(s.seg.Token, page, s.pieces.patience()); reason != "" {
@@ -166,7 +166,7 @@ func (s *segment) tell(page *heygen.Page) {
 		"bad", len(page.Bad), "bytes", page.Bytes, "last", page.Last, "request_id", page.RequestID)
 }
 
-// refusedError asks for the segment to be begun anew.
+// refusedError asks for the walk to be begun anew.
 type refusedError struct{ cause error }
 
 func (e *refusedError) Error() string { return e.cause.Error() }

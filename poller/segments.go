@@ -102,10 +102,10 @@ func open(stack []state.Segment) (int, bool) {
 	return i, i >= 0
 }
 
-// restart replaces a segment whose cursor was refused by one that begins at the
-// first page and has the same horizon. It covers what lay above, too.
-func restart(stack []state.Segment, i int) []state.Segment {
-	return slices.Concat([]state.Segment{fresh(stack[i].Horizon)}, stack[i+1:])
+// restart begins the walk anew, down to the same horizon, after a cursor was
+// refused. The cursors further down go with it: they are older.
+func restart(stack []state.Segment) []state.Segment {
+	return []state.Segment{fresh(stack[len(stack)-1].Horizon)}
 }
 
 // proof is what a stack of done segments proves.
