@@ -7,15 +7,15 @@ import (
 	"backstop/state"
 )
 
-// recheck is after how long a hold is looked at again although nobody said that
-// anything changed. It costs no I/O but the stat of a secret's file.
-const recheck = 10 * time.Second
+// lookAgain is after how long a hold is looked at again although nobody said
+// that anything changed.
+const lookAgain = time.Minute
 
 // permit says whether an attempt may be made now, and which.
 type permit struct {
-	hold    string        // why nothing may be sent; "" it may
-	wait    time.Duration // after which to ask again; only where nothing may be sent now
+	hold    string        // why nothing may be sent until somebody acts; "" it may
 	blocked bool          // not now, but by itself later: a probe is not due or under way
+	wait    time.Duration // for which it is blocked; 0: until the probe has landed
 	manual  bool          // only what a person asked for: unpaired
 	probe   bool          // one at a time, another event each time
 	secrets []string      // for the signature
@@ -24,18 +24,32 @@ type permit struct {
 // may reports whether an attempt may be made now.
 func (p permit) may() bool { return p.hold == "" && !p.blocked }
 
-// permitLocked looks at everything that can hold replaying back, the reason
-// that a person must act on first. It needs r.mu.
-func (r *Replayer) permitLocked(now time.Time) permit {
-	rec := r.store.Receiver()
-	if why := r.holdWhy(rec); why != "" {
-		return permit{hold: why, wait: recheck}
+// permit looks at everything that can hold replaying back, first at what a
+// person must see to.
+func (r *Replayer) permit(now time.Time) permit {
+	p := r.receiverPermit(now)
+	if !p.may() {
+		return p
 	}
 	secrets, err := r.secrets()
 	if err != nil {
-		return permit{hold: "the receiver's secret cannot be read, nothing is sent unsigned: " + err.Error(), wait: recheck}
+		p.hold = "the receiver's secret cannot be read, and nothing is sent unsigned: " + err.Error()
 	}
-	p := permit{secrets: secrets, manual: !r.store.Paired()}
+	p.secrets = secrets
+	return p
+}
+
+func (r *Replayer) receiverPermit(now time.Time) permit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.full != nil && !now.Before(r.fullTil) {
+		r.full = nil
+	}
+	rec := r.store.Receiver()
+	if why := r.holdWhy(rec); why != "" {
+		return permit{hold: why}
+	}
+	p := permit{manual: !r.store.Paired()}
 	switch {
 	case rec.Misconfigured != "":
 		p.probing(rec.NextProbe, now, r.flying)
@@ -50,13 +64,14 @@ func (p *permit) probing(next, now time.Time, flying int) {
 	p.probe = true
 	switch {
 	case flying > 0:
-		p.blocked, p.wait = true, recheck
+		p.blocked = true
 	case now.Before(next):
 		p.blocked, p.wait = true, next.Sub(now)
 	}
 }
 
-// holdWhy is why nothing at all may be sent, "" when nothing forbids it.
+// holdWhy is why nothing at all may be sent, "" when nothing forbids it. It
+// needs r.mu.
 func (r *Replayer) holdWhy(rec state.Receiver) string {
 	switch {
 	case r.options.URL == "":
@@ -73,10 +88,7 @@ func (r *Replayer) holdWhy(rec state.Receiver) string {
 
 // pausedWhy is what Drained.Paused says.
 func (r *Replayer) pausedWhy(now time.Time) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	p := r.permitLocked(now)
-	rec := r.store.Receiver()
+	p, rec := r.permit(now), r.store.Receiver()
 	switch {
 	case p.hold != "":
 		return p.hold

@@ -41,7 +41,7 @@ func (o *outage) note(a Answer, l Limits, now time.Time, log *slog.Logger) {
 	case !o.down && o.failures >= outageAfter:
 		o.down = true
 		o.next = now.Add(o.pace(l))
-		log.Warn("receiver unreachable: one probe at a time until it answers", "answer", a.String(), "failures", o.failures)
+		log.Warn("receiver unreachable or failing: one probe at a time until it works", "answer", a.String(), "failures", o.failures)
 	case o.down && !now.Add(-a.Latency).Before(o.next): // a probe, not an attempt from before
 		o.probes++
 		o.next = now.Add(o.pace(l))
@@ -50,7 +50,7 @@ func (o *outage) note(a Answer, l Limits, now time.Time, log *slog.Logger) {
 
 func (o *outage) end(now time.Time, log *slog.Logger) {
 	if o.down {
-		log.Info("receiver reachable again", "failures", o.failures, "after", now.Sub(o.since).Round(time.Second))
+		log.Info("receiver works again", "failures", o.failures, "after", now.Sub(o.since).Round(time.Second))
 	}
 	*o = outage{}
 }

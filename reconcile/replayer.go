@@ -145,7 +145,7 @@ func (r *Replayer) claim(exclude map[string]bool) (c *state.Claim, secrets []str
 	switch {
 	case errors.Is(err, state.ErrFull):
 		r.holdFull(now, err)
-		return nil, nil, recheck, nil
+		return nil, nil, 0, nil
 	case err != nil:
 		return nil, nil, 0, fmt.Errorf("claim the next event to replay: %w", err)
 	case c == nil:
@@ -156,21 +156,12 @@ func (r *Replayer) claim(exclude map[string]bool) (c *state.Claim, secrets []str
 	return c, p.secrets, 0, nil
 }
 
-func (r *Replayer) permit(now time.Time) permit {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.full != nil && !now.Before(r.fullTil) {
-		r.full = nil
-	}
-	return r.permitLocked(now)
-}
-
 // holdFull stops replaying while the state takes no intents: without one a POST
 // could be repeated without end.
 func (r *Replayer) holdFull(now time.Time, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.full, r.fullTil = err, now.Add(recheck)
+	r.full, r.fullTil = err, now.Add(lookAgain)
 }
 
 func (r *Replayer) fly(n int) {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -471,6 +472,27 @@ func TestShutdownInEveryState(t *testing.T) {
 	}
 }
 
+// The process ends between the intent and the POST: the intent is taken back.
+func TestAttemptThatWasNotBegunIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, rec := openStore(t), &target{}
+		missed(t, s, event(0))
+		ctx, cancel := context.WithCancel(t.Context())
+		r := replayerFor(s, rec, func(o *ReplayOptions) {
+			o.Secrets = func() ([]string, error) { cancel(); return nil, nil }
+		})
+		if d, err := r.Drain(ctx); err != nil || d.Sent != 0 {
+			t.Errorf("%+v, %v", d, err)
+		}
+		if e := row(t, s, "evt_000"); e.Status != state.Missed || len(e.Attempts) != 0 || len(rec.all()) != 0 {
+			t.Errorf("%+v", e)
+		}
+		if d := drain(t, replayerFor(s, rec)); d.Seen != 1 || rec.all()[0].headers.Get("X-Backstop-Attempt") != "1" {
+			t.Errorf("%+v", d)
+		}
+	})
+}
+
 // A cut off attempt may have arrived: it is sent again, after its backoff.
 func TestCutOffAttemptBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -541,4 +563,68 @@ func copyFiles(t *testing.T, from, to string) {
 		}
 		_, _ = in.Close(), out.Close()
 	}
+}
+
+// Every commit of a drain is failed, before it was made and after: the state
+// latches, nothing more is sent, and the next start redoes at most what was in
+// flight.
+func TestEveryCommitFails(t *testing.T) {
+	for _, point := range []string{"before", "after"} {
+		for k := 1; ; k++ {
+			if done := failCommit(t, point, k); done {
+				break
+			}
+		}
+	}
+}
+
+// failCommit fails the kth commit of a drain of three events, and reports
+// whether there was none.
+func failCommit(t *testing.T, point string, k int) (none bool) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "backstop.db")
+		commits, armed := 0, false
+		s, err := state.Open(state.Options{Path: path, Fault: func(at string) error {
+			if armed && at == point {
+				if commits++; commits == k {
+					return errors.New("input/output error")
+				}
+			}
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetPaired(); err != nil {
+			t.Fatal(err)
+		}
+		missed(t, s, eventsTo(3)...)
+		armed = true
+		rec := &target{}
+		_, err = replayerFor(s, rec, func(o *ReplayOptions) { o.Concurrency = 1 }).Drain(t.Context())
+		none = commits < k
+		if (err == nil) != none {
+			t.Errorf("%s commit %d: %v", point, k, err)
+		}
+		sent := len(rec.all())
+		_ = s.Close()
+
+		stop := run(t, replayerFor(openAt(t, path), rec))
+		time.Sleep(time.Minute)
+		stop()
+		twice := 0
+		for id, n := range rec.accepted() {
+			if n > 1 {
+				twice += n - 1
+			}
+			if n > 2 {
+				t.Errorf("%s commit %d: %s was accepted %d times", point, k, id, n)
+			}
+		}
+		if len(rec.accepted()) != 3 || twice > 1 {
+			t.Errorf("%s commit %d: %v accepted, %d sent before", point, k, rec.accepted(), sent)
+		}
+	})
+	return none
 }

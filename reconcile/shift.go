@@ -139,6 +139,9 @@ func (s *shift) land(status state.Status, err error) {
 	case s.landed <- struct{}{}:
 	default:
 	}
+	if s.wake == nil { // a Drain beside a Run, which may wait for this entity or probe
+		s.r.Wake()
+	}
 }
 
 // release takes back the intent of an attempt that was not begun.
@@ -154,7 +157,7 @@ func (s *shift) release(c *state.Claim) {
 // Replayer, or the time has come. It never returns at once without a cause.
 func (s *shift) sleep(ctx context.Context, wait time.Duration) {
 	if wait <= 0 {
-		wait = time.Minute // nothing waits; look anyway, should a Wake be missing
+		wait = lookAgain // nothing waits; look anyway, should a Wake be missing
 	}
 	timer := time.NewTimer(max(wait, 10*time.Millisecond))
 	defer timer.Stop()
