@@ -13,8 +13,8 @@ import (
 const redacted = "[redacted]"
 
 // Secret is a value that never prints itself, whatever the verb or encoder,
-// also as an unexported field of another struct: it holds one pointer, and a
-// pointer inside a struct prints as an address. Copies share what they hold,
+// also as an unexported field of another struct, where its methods are not
+// asked: what it points at is behind a function. Copies share what they hold,
 // so a Refresh of one is seen by all. The zero Secret is empty.
 type Secret struct{ p *holder }
 
@@ -23,7 +23,7 @@ func Text(s string) Secret {
 	if s == "" {
 		return Secret{}
 	}
-	return Secret{&holder{text: s, read: true}}
+	return Secret{hold(&vault{text: s, read: true})}
 }
 
 // File returns a Secret that is read from path at its first use, and again
@@ -33,7 +33,7 @@ func File(path string) Secret {
 	if path == "" {
 		return Secret{}
 	}
-	return Secret{&holder{path: path}}
+	return Secret{hold(&vault{path: path})}
 }
 
 // Value returns the secret itself; "" for the zero Secret. The error, which
@@ -42,7 +42,7 @@ func (s Secret) Value() (string, error) {
 	if s.p == nil {
 		return "", nil
 	}
-	return s.p.value()
+	return s.p.vault().value()
 }
 
 // Refresh reads the file now, whatever its modification time, and reports
@@ -52,7 +52,7 @@ func (s Secret) Refresh() (changed bool, err error) {
 	if s.p == nil {
 		return false, nil
 	}
-	return s.p.refresh()
+	return s.p.vault().refresh()
 }
 
 // IsZero reports whether there is neither a text nor a file.
@@ -61,14 +61,13 @@ func (s Secret) IsZero() bool { return s.p == nil }
 // Source tells where the value comes from without telling the value: "",
 // "text", or "file PATH".
 func (s Secret) Source() string {
-	switch {
-	case s.p == nil:
+	if s.p == nil {
 		return ""
-	case s.p.path != "":
-		return "file " + s.p.path
-	default:
-		return "text"
 	}
+	if path := s.p.vault().path; path != "" {
+		return "file " + path
+	}
+	return "text"
 }
 
 // String implements [fmt.Stringer].

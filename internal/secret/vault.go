@@ -14,8 +14,15 @@ import (
 // maxSize bounds what is read from a file; no key or token is near it.
 const maxSize = 64 << 10
 
-// holder is what a Secret points at. A holder of a text has no path.
-type holder struct {
+// holder is what a Secret points at: a function, for fmt follows one pointer
+// (as a bad verb for an unexported field does) and other printers follow all,
+// but none looks into a function.
+type holder struct{ vault func() *vault }
+
+func hold(v *vault) *holder { return &holder{func() *vault { return v }} }
+
+// vault holds a value. One of a text has no path.
+type vault struct {
 	path string // constant
 
 	mu   sync.Mutex
@@ -24,52 +31,52 @@ type holder struct {
 	info fs.FileInfo // the file as it was when text was read; guarded by mu
 }
 
-func (h *holder) value() (string, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.path == "" {
-		return h.text, nil
+func (v *vault) value() (string, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.path == "" {
+		return v.text, nil
 	}
-	if h.read && h.freshLocked() {
-		return h.text, nil
+	if v.read && v.freshLocked() {
+		return v.text, nil
 	}
-	if _, err := h.loadLocked(); err != nil {
+	if _, err := v.loadLocked(); err != nil {
 		return "", err
 	}
-	return h.text, nil
+	return v.text, nil
 }
 
-func (h *holder) refresh() (changed bool, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.path == "" || h.read && !h.info.Mode().IsRegular() {
+func (v *vault) refresh() (changed bool, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.path == "" || v.read && !v.info.Mode().IsRegular() {
 		return false, nil
 	}
-	return h.loadLocked()
+	return v.loadLocked()
 }
 
 // freshLocked reports whether the file is still the one that was read. What is
 // no regular file (a pipe of the shell) can be read only once and stays.
-func (h *holder) freshLocked() bool {
-	if !h.info.Mode().IsRegular() {
+func (v *vault) freshLocked() bool {
+	if !v.info.Mode().IsRegular() {
 		return true
 	}
-	now, err := os.Stat(h.path)
-	return err == nil && os.SameFile(now, h.info) &&
-		now.Size() == h.info.Size() && now.ModTime().Equal(h.info.ModTime())
+	now, err := os.Stat(v.path)
+	return err == nil && os.SameFile(now, v.info) &&
+		now.Size() == v.info.Size() && now.ModTime().Equal(v.info.ModTime())
 }
 
 // loadLocked reads the file and reports whether the value differs from the
 // last one. After an error the old value is kept for that comparison but is
 // not handed out: a secret that was taken away is not used on.
-func (h *holder) loadLocked() (changed bool, err error) {
-	text, info, err := readFile(h.path)
+func (v *vault) loadLocked() (changed bool, err error) {
+	text, info, err := readFile(v.path)
 	if err != nil {
-		h.read = false
+		v.read = false
 		return false, err
 	}
-	changed = h.text != text
-	h.text, h.info, h.read = text, info, true
+	changed = v.text != text
+	v.text, v.info, v.read = text, info, true
 	return changed, nil
 }
 
