@@ -32,6 +32,7 @@ type world struct {
 	mu       sync.Mutex
 	rows     []*row
 	sorted   []*row        // the same, as listed; made anew when one has come in
+	buffer   []*row        // what is shown to one request
 	sort     string        // "created", "arrival", "ascending", "shuffled"
 	offsets  bool          // cursors are offsets, so what is put in above shifts pages
 	lifetime time.Duration // of a cursor; 0: for ever
@@ -98,16 +99,16 @@ func (w *world) page(r heygen.PageRequest) (*heygen.Page, error) {
 }
 
 func (w *world) shown(now time.Time) []*row {
-	var shown []*row
+	w.buffer = w.buffer[:0]
 	if len(w.sorted) != len(w.rows) {
 		w.sorted = slices.SortedFunc(slices.Values(w.rows), w.compare)
 	}
 	for _, r := range w.sorted {
 		if !r.listed.After(now) && (r.gone.IsZero() || r.gone.After(now)) {
-			shown = append(shown, r)
+			w.buffer = append(w.buffer, r)
 		}
 	}
-	return shown
+	return w.buffer
 }
 
 func (w *world) compare(a, b *row) int {
