@@ -16,7 +16,10 @@ import (
 // maxFile bounds the configuration; a real one has a few kilobytes.
 const maxFile = 1 << 20
 
-var yamlError = regexp.MustCompile(`(?s)^yaml: (?:line ([0-9]+): )?(.*)$`)
+var (
+	yamlError   = regexp.MustCompile(`(?s)^yaml: (?:line ([0-9]+): )?(.*)$`)
+	noSuchAlias = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+)
 
 // readTree reads file into the tree of its one YAML document.
 func readTree(file string) (*yaml.Node, []Mistake) {
@@ -79,7 +82,7 @@ func parse(file string, data []byte) (*yaml.Node, []Mistake) {
 	case errors.Is(err, io.EOF):
 		return nil, []Mistake{emptyFile(file)}
 	case err != nil:
-		return nil, []Mistake{parseMistake(file, err)}
+		return nil, []Mistake{parseMistake(file, data, err)}
 	}
 	root := document.Content[0]
 	if root.ShortTag() == "!!null" {
@@ -89,7 +92,7 @@ func parse(file string, data []byte) (*yaml.Node, []Mistake) {
 	case errors.Is(err, io.EOF):
 		return root, nil
 	case err != nil:
-		return nil, []Mistake{parseMistake(file, err)}
+		return nil, []Mistake{parseMistake(file, data, err)}
 	}
 	return nil, []Mistake{{Place: file, Line: second.Line, Col: second.Column, Text: "a second document begins here, write one document only"}}
 }
@@ -98,8 +101,9 @@ func emptyFile(file string) Mistake {
 	return Mistake{Place: file, Line: 1, Col: 1, Text: "says nothing, write at least `heygen:` or remove the file"}
 }
 
-// parseMistake gives the parser's error our shape. It knows no column.
-func parseMistake(file string, err error) Mistake {
+// parseMistake gives the parser's error our shape. The parser knows no column,
+// and of an alias not even the line.
+func parseMistake(file string, data []byte, err error) Mistake {
 	m := Mistake{Place: file, Line: 1, Col: 1}
 	parts := yamlError.FindStringSubmatch(err.Error())
 	if parts == nil {
@@ -110,9 +114,19 @@ func parseMistake(file string, err error) Mistake {
 		m.Line = n
 	}
 	why := strings.TrimSpace(parts[2])
-	if strings.HasPrefix(why, "unknown anchor") { // it names a value, which may be a secret
+	if alias := noSuchAlias.FindStringSubmatch(why); alias != nil { // its name may be a secret
 		why = "an alias of nothing, put a value that begins with * in quotes"
+		m.Line, m.Col = locate(data, "*"+alias[1])
 	}
 	m.Text = fmt.Sprintf("is not YAML here or just before: %s, check indentation, colons and quotes", why)
 	return m
+}
+
+// locate finds the line and column at which text first stands.
+func locate(data []byte, text string) (line, column int) {
+	before, _, found := bytes.Cut(data, []byte(text))
+	if !found {
+		return 1, 1
+	}
+	return bytes.Count(before, []byte("\n")) + 1, len(before) - bytes.LastIndexByte(before, '\n')
 }
