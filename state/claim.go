@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"time"
 
 	"backstop/internal/heygen"
@@ -12,9 +13,9 @@ type ClaimRules struct {
 	Lane                   Lane            // preferred; the other is used when it has nothing due
 	Manual                 bool            // only events that a person asked for
 	Exclude                map[string]bool // ids
-	BackoffMin, BackoffMax time.Duration   // used when Next is nil
+	BackoffMin, BackoffMax time.Duration   // used when Next is nil; 0: 5 s and 1 h
 	Next                   func(attempt int) time.Duration
-	Probe                  bool // prefer the event whose last attempt is longest ago
+	Probe                  bool // prefer the due event whose last attempt is longest ago
 }
 
 // Claim is the permission to send one event once. It ends with Settle or Release.
@@ -27,4 +28,184 @@ type Claim struct {
 	Why     string
 	Listed  time.Time
 	History []Attempt // the attempts before this one, oldest first
+}
+
+// interrupted is the outcome of an attempt that a crash left open: nobody knows whether it arrived.
+const interrupted = "interrupted: stopped before the answer"
+
+// next is the delay to the attempt after this one.
+func (r ClaimRules) next(attempt int) time.Duration {
+	if r.Next != nil {
+		return r.Next(attempt)
+	}
+	wait, most := r.BackoffMin, r.BackoffMax
+	if wait <= 0 {
+		wait = 5 * time.Second
+	}
+	if most <= 0 {
+		most = time.Hour
+	}
+	for i := 1; i < attempt && wait < most; i++ {
+		wait *= 2
+	}
+	return min(wait, most)
+}
+
+// Claim picks the oldest due event whose entity is free, counts its attempt and times the next one, all before anything is
+// sent. An entity is free when no older event of it is missed or replaying in either lane, and no attempt for it is under
+// way in this process; where only manual events are claimed, only manual ones hold. Recorders are read again in the
+// transaction: an event with proof becomes seen, and the next one is tried. A nil Claim says that nothing is due; wait is
+// then the time until something is, 0 when nothing waits (Settle, Requeue and Decide may change that at any time).
+//
+// A crash after the commit leaves an open attempt: the next start finds the event due at the time that was written with it,
+// asks the recorders again, and sends the same id. At most those in flight are sent twice.
+func (s *Store) Claim(r ClaimRules) (c *Claim, wait time.Duration, err error) {
+	for {
+		var id string
+		err := s.view(func(t *tx) error {
+			id, wait, err = t.pick(r)
+			return err
+		})
+		if err != nil || id == "" {
+			return nil, wait, err
+		}
+		err = s.update(false, func(t *tx) error {
+			c, err = t.intend(r, id)
+			return err
+		})
+		if err != nil {
+			return nil, 0, fmt.Errorf("claim %q: %w", id, err)
+		}
+		if c != nil {
+			return c, 0, nil
+		}
+		// It turned seen, was taken, or its record is damaged and gone: look again.
+	}
+}
+
+// pick chooses an event, first in the preferred lane.
+func (t *tx) pick(r ClaimRules) (id string, wait time.Duration, err error) {
+	var soonest time.Time
+	lanes := []byte{stageLive, stageOld}
+	if r.Lane == Old {
+		lanes = []byte{stageOld, stageLive}
+	}
+	for _, stage := range lanes {
+		if id := t.pickIn(stage, r, &soonest); id != "" {
+			return id, 0, nil
+		}
+	}
+	if soonest.IsZero() {
+		return "", 0, nil
+	}
+	return "", max(soonest.Sub(r.Now), time.Millisecond), nil
+}
+
+// pickIn chooses in one lane: the oldest, or for a probe the one that was tried longest ago.
+func (t *tx) pickIn(stage byte, r ClaimRules, soonest *time.Time) (id string) {
+	var tried time.Time
+	t.stageRows(stage, place{}, func(p place, e entry) bool {
+		if r.Exclude[p.id] || r.Manual && !e.manual || t.flies(p.id) {
+			return true
+		}
+		if e.due.After(r.Now) {
+			if soonest.IsZero() || e.due.Before(*soonest) {
+				*soonest = e.due
+			}
+			return true
+		}
+		if id != "" && !e.tried.Before(tried) || t.held(p, e.entity, r.Manual) {
+			return true
+		}
+		id, tried = p.id, e.tried
+		return r.Probe && !tried.IsZero()
+	})
+	return id
+}
+
+func (t *tx) flies(id string) bool {
+	_, ok := t.flightOf(id)
+	return ok
+}
+
+// held reports whether an event must wait for another one of its entity.
+func (t *tx) held(p place, entity uint64, manual bool) (held bool) {
+	if entity == 0 {
+		return false
+	}
+	if t.entityFlies(entity) {
+		return true
+	}
+	prefix := appendNumber([]byte{byEntity}, entity)
+	t.prefixRows(prefix, len(prefix), func(key, payload []byte) bool {
+		older := placeOf(key[len(prefix):])
+		if !older.before(p) {
+			return false
+		}
+		asked := reader(payload)
+		if !manual || asked.one() != 0 {
+			// One whose record is damaged holds nobody: it goes to the quarantine when a writer meets it.
+			r, err := t.readOpen(older.id, false)
+			held = err != nil || r != nil
+		}
+		return !held
+	})
+	return held
+}
+
+// intend checks the choice again and writes the intent down.
+func (t *tx) intend(r ClaimRules, id string) (*Claim, error) {
+	old, rec, err := t.reopen(id)
+	if err != nil || old == nil {
+		return nil, err
+	}
+	waits := old.stage() == stageLive || old.stage() == stageOld
+	if !waits || old.due.After(r.Now) || r.Manual && !old.manual || t.flies(id) || t.held(old.place(), old.entry().entity, r.Manual) {
+		return nil, nil
+	}
+	if done, err := t.provenNow(r.Now, old); done || err != nil {
+		return nil, err
+	}
+	seq, err := t.bucket(bucketOpen).NextSequence()
+	if err != nil {
+		return nil, fmt.Errorf("number the attempt: %w", err)
+	}
+	if last := rec.last(); last != nil && last.Open {
+		last.Open, last.Error = false, interrupted
+	}
+	c := &Claim{
+		Event: rec.event(), Attempt: rec.sent + 1, Seq: seq, Reason: rec.reason, Lane: rec.lane, Why: rec.why,
+		Listed: rec.listed, History: append([]Attempt(nil), rec.attempts...),
+	}
+	if c.Reason == "" {
+		c.Reason = ReasonMissed
+	}
+	rec.sent++
+	rec.attempts = addAttempt(rec.attempts, Attempt{At: r.Now, Seq: seq, Open: true})
+	rec.due = r.Now.Add(r.next(c.Attempt))
+	if rec.status != Replaying {
+		rec.status, rec.at = Replaying, r.Now
+	}
+	t.fly(id, flight{entity: old.entry().entity, created: old.created})
+	return c, t.saveOpen(old, rec)
+}
+
+// provenNow reads the recorders for an event that is about to be sent, and finishes it where they know it.
+func (t *tx) provenNow(now time.Time, r *record) (bool, error) {
+	sp := make(spent)
+	n, ok, err := t.lateProof(sp, r.id)
+	if err != nil {
+		return false, err
+	}
+	if ok {
+		if err := t.take(sp); err != nil {
+			return false, err
+		}
+		return true, t.recordOpen(now, r, n, nil)
+	}
+	c, ok := t.creditFor(r.fact, r.created, 0)
+	if !ok {
+		return false, nil
+	}
+	return true, t.credited(now, r, c, ending{status: Seen, proof: c.proof, at: c.at, why: anonymous(c.at)})
 }

@@ -1,6 +1,10 @@
 package state
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
 	"time"
 
 	"backstop/internal/heygen"
@@ -14,9 +18,9 @@ type Row struct {
 	Lane     Lane
 	Reason   Reason
 	Why      string    // for people
-	Listed   time.Time // first listing; zero: only reported so far
+	Listed   time.Time // first listing; zero: only reported so far, or not kept
 	Due      time.Time // next attempt; zero: none
-	At       time.Time // of the last change of status
+	At       time.Time // of the last change of status; of a seen event, when the receiver got it
 	Attempts []Attempt
 	Entity   string
 	Twin     string // the kept event of the same fact
@@ -33,4 +37,165 @@ type Attempt struct {
 	Seq        uint64 // the store's running number, for "since that attempt"
 	Open       bool   // no outcome yet
 	RetryAfter time.Duration
+}
+
+// Of the attempts of an event the first and the last ones are kept.
+const (
+	attemptsFirst = 5
+	attemptsLast  = 45
+)
+
+// recordVersion is the first byte of every stored record.
+const recordVersion = 1
+
+var errRecord = errors.New("record cannot be read")
+
+// record is a row of the bucket open: an event that is listed and unfinished.
+//
+// Stored as version 1 ‖ length of the header 4 ‖ header ‖ event_data. The header is the fields in the order of encode; new
+// ones come last and are zero where an older record does not have them.
+type record struct {
+	id          string
+	kind        string // event type
+	created     time.Time
+	createdText string
+	status      Status
+	proof       Proof
+	lane        Lane
+	reason      Reason
+	why         string
+	listed      time.Time
+	at          time.Time // of the last change of status; of a seen twin, when the receiver got it
+	due         time.Time
+	walk, epoch uint64 // the walk that found it, and its process
+	twin        string // status Seen: the kept event that this one waits for
+	manual      bool
+	entity      string
+	fact        heygen.Fact // zero: it has none
+	sent        int         // attempts made, also those no longer kept
+	attempts    []Attempt
+	data        []byte
+}
+
+func newRecord(e heygen.Event, now time.Time) *record {
+	r := &record{
+		id: e.ID, kind: e.Type, created: e.CreatedAt, createdText: e.Created, status: Settling, listed: now, at: now,
+		entity: e.Entity(), data: e.Data,
+	}
+	if fact, ok := e.Fact(); ok {
+		r.fact = fact
+	}
+	return r
+}
+
+func (r *record) event() heygen.Event {
+	return heygen.Event{ID: r.id, Type: r.kind, Data: r.data, CreatedAt: r.created, Created: r.createdText}
+}
+
+func (r *record) row() Row {
+	return Row{
+		Event: r.event(), Status: r.status, Proof: r.proof, Lane: r.lane, Reason: r.reason, Why: r.why, Listed: r.listed,
+		Due: r.due, At: r.at, Attempts: r.attempts, Entity: r.entity, Twin: r.twin, Manual: r.manual,
+	}
+}
+
+// last returns the newest attempt; nil when there is none.
+func (r *record) last() *Attempt {
+	if len(r.attempts) == 0 {
+		return nil
+	}
+	return &r.attempts[len(r.attempts)-1]
+}
+
+func addAttempt(list []Attempt, a Attempt) []Attempt {
+	list = append(list, a)
+	if len(list) > attemptsFirst+attemptsLast {
+		list = append(list[:attemptsFirst], list[len(list)-attemptsLast:]...)
+	}
+	return list
+}
+
+func (r *record) encode() []byte {
+	var h []byte
+	h = appendText(h, r.kind)
+	h = appendMoment(h, r.created)
+	h = appendText(h, r.createdText)
+	h = append(h, byte(r.status), byte(r.proof), byte(r.lane))
+	h = appendText(h, string(r.reason))
+	h = appendText(h, r.why)
+	h = appendMoment(h, r.listed)
+	h = appendMoment(h, r.at)
+	h = appendMoment(h, r.due)
+	h = appendNumber(h, r.walk)
+	h = appendNumber(h, r.epoch)
+	h = appendText(h, r.twin)
+	h = appendBool(h, r.manual)
+	h = appendText(h, r.entity)
+	h = append(h, r.fact[:]...)
+	h = binary.AppendUvarint(h, uint64(r.sent))
+	h = appendAttempts(h, r.attempts)
+	b := make([]byte, 0, 5+len(h)+len(r.data))
+	b = append(b, recordVersion)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(h)))
+	return append(append(b, h...), r.data...)
+}
+
+// decodeRecord copies a stored record out; its event_data only where withData.
+func decodeRecord(id string, b []byte, withData bool) (*record, error) {
+	if len(b) < 5 || b[0] != recordVersion || uint64(len(b)-5) < uint64(binary.BigEndian.Uint32(b[1:])) {
+		return nil, fmt.Errorf("event %q: %w", id, errRecord)
+	}
+	n := 5 + int(binary.BigEndian.Uint32(b[1:]))
+	h := reader(b[5:n])
+	r := &record{id: id}
+	r.kind = h.text()
+	r.created = h.moment()
+	r.createdText = h.text()
+	r.status, r.proof, r.lane = Status(h.one()), Proof(h.one()), Lane(h.one())
+	r.reason = Reason(h.text())
+	r.why = h.text()
+	r.listed, r.at, r.due = h.moment(), h.moment(), h.moment()
+	r.walk, r.epoch = h.number(), h.number()
+	r.twin = h.text()
+	r.manual = h.one() != 0
+	r.entity = h.text()
+	copy(r.fact[:], h.take(len(r.fact)))
+	r.sent = int(h.uvarint())
+	r.attempts = h.attempts()
+	if withData {
+		r.data = bytes.Clone(b[n:])
+	}
+	return r, nil
+}
+
+func appendAttempts(b []byte, list []Attempt) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, a := range list {
+		var one []byte
+		one = appendMoment(one, a.At)
+		one = binary.AppendUvarint(one, uint64(a.Status))
+		one = appendText(one, a.Error)
+		one = appendNumber(one, uint64(a.Latency))
+		one = appendBool(one, a.Counted)
+		one = appendNumber(one, a.Seq)
+		one = appendBool(one, a.Open)
+		one = appendNumber(one, uint64(a.RetryAfter))
+		b = appendText(b, string(one))
+	}
+	return b
+}
+
+func (h *reader) attempts() []Attempt {
+	var list []Attempt
+	for range h.uvarint() {
+		one := reader(h.bytes())
+		if len(one) == 0 {
+			break
+		}
+		list = append(list, Attempt{
+			At: one.moment(), Status: int(one.uvarint()), Error: one.text(), Latency: time.Duration(one.number()),
+			Counted: one.one() != 0, Seq: one.number(), Open: one.one() != 0, RetryAfter: time.Duration(one.number()),
+		})
+	}
+	return list
 }

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"backstop/internal/heygen"
@@ -26,4 +28,180 @@ type Tally struct {
 	Seen, Baseline, Settling int
 	Undated, Bad             int
 	Types                    map[string]int // new events by type
+}
+
+// rememberYoung is how old a seen event may be for its id to be remembered: a report that comes twice comes soon.
+const rememberYoung = 2 * time.Hour
+
+// CommitPages stores the events of some pages and the checkpoint behind them in one transaction. Events that a recorder
+// knows are seen at once, those older than the baseline are seen by baseline, all others settle. Where nothing is new and
+// no checkpoint is needed, nothing is written.
+//
+// A crash before the commit leaves the older checkpoint, and the walk reads these pages again; after it, both are there.
+func (s *Store) CommitPages(p Pages) (Tally, error) {
+	if tally, ok, err := s.allKnown(p); ok || err != nil {
+		return tally, err
+	}
+	var tally Tally
+	err := s.update(true, func(t *tx) (err error) {
+		tally, err = t.commitPages(p)
+		return err
+	})
+	if err != nil {
+		return Tally{}, fmt.Errorf("store pages of %s: %w", p.Query, err)
+	}
+	return tally, nil
+}
+
+// allKnown reports whether these pages change nothing, and then counts them.
+func (s *Store) allKnown(p Pages) (tally Tally, ok bool, err error) {
+	if len(p.Bad) > 0 || len(p.Checkpoint.Segments) > 0 {
+		return Tally{}, false, nil
+	}
+	for _, e := range p.Events {
+		if _, reported := s.rows.reported(e.ID); reported {
+			return Tally{}, false, nil
+		}
+	}
+	err = s.view(func(t *tx) error {
+		_, pending, err := t.checkpoint(p.Query, p.Kind)
+		if pending || err != nil {
+			return err
+		}
+		for _, e := range p.Events {
+			tally.count(e)
+			tally.Known++
+			if known, err := t.known(e); !known || err != nil {
+				return err
+			}
+		}
+		ok = true
+		return nil
+	})
+	return tally, ok, err
+}
+
+func (n *Tally) count(e heygen.Event) {
+	n.Listed++
+	if e.CreatedAt.IsZero() {
+		n.Undated++
+	}
+}
+
+// known reports whether an event has a record, or is older than all records.
+func (t *tx) known(e heygen.Event) (bool, error) {
+	if t.belowFloor(e) {
+		return true, nil
+	}
+	if r, err := t.readOpen(e.ID, false); r != nil || err != nil {
+		return true, err
+	}
+	_, ok, err := t.ledgerLine(place{e.CreatedAt, e.ID})
+	return ok, err
+}
+
+func (t *tx) belowFloor(e heygen.Event) bool {
+	return !e.CreatedAt.IsZero() && e.CreatedAt.Before(t.s.Floor())
+}
+
+func (t *tx) commitPages(p Pages) (Tally, error) {
+	var tally Tally
+	sp := make(spent)
+	for _, e := range p.Events {
+		tally.count(e)
+		if err := t.list(p, e, sp, &tally); err != nil {
+			return Tally{}, fmt.Errorf("event %q: %w", e.ID, err)
+		}
+	}
+	if err := t.take(sp); err != nil {
+		return Tally{}, err
+	}
+	for _, row := range p.Bad {
+		tally.Bad++
+		if _, err := t.quarantine(p.Now, row, p.Query.String()); err != nil {
+			return Tally{}, err
+		}
+	}
+	return tally, t.setCheckpoint(p.Query, p.Kind, p.Checkpoint)
+}
+
+// list handles one listed event.
+func (t *tx) list(p Pages, e heygen.Event, sp spent, tally *Tally) error {
+	known, err := t.known(e)
+	if err != nil {
+		return err
+	}
+	if known {
+		tally.Known++
+		return t.listAgain(p.Now, e, sp)
+	}
+	tally.new(e)
+	n, reported, err := t.lateProof(sp, e.ID)
+	switch {
+	case err != nil:
+		return err
+	case reported:
+		tally.Seen++
+		if n.proof != Import {
+			t.counts().matched++
+		}
+		return t.listSeen(p.Now, e, n)
+	case t.isBaseline(p, e):
+		tally.Baseline++
+		return t.listSeen(p.Now, e, named{e.ID, Baseline, p.Now})
+	}
+	tally.Settling++
+	r := newRecord(e, p.Now)
+	if p.Walk != 0 {
+		r.walk, r.epoch = p.Walk, t.s.rows.epoch
+	}
+	return t.saveOpen(nil, r)
+}
+
+func (n *Tally) new(e heygen.Event) {
+	n.New++
+	if n.Types == nil {
+		n.Types = make(map[string]int)
+	}
+	n.Types[e.Type]++
+}
+
+// listAgain lets a report that waited for a listing meet its finished event.
+func (t *tx) listAgain(now time.Time, e heygen.Event, sp spent) error {
+	one, ok := t.inboxOf(e.ID)
+	if !ok {
+		return nil
+	}
+	t.leave(sp, e.ID, one)
+	n := named{e.ID, one.proof, one.at}
+	if r, err := t.open(e.ID); r != nil || err != nil {
+		return t.recordOpen(now, r, n, err)
+	}
+	return t.meet(now, place{e.CreatedAt, e.ID}, n)
+}
+
+// isBaseline reports whether an event is older than the first run.
+func (t *tx) isBaseline(p Pages, e heygen.Event) bool {
+	if e.CreatedAt.IsZero() {
+		return p.First
+	}
+	baseline, ok := t.s.Baseline()
+	return ok && e.CreatedAt.Before(baseline)
+}
+
+// listSeen writes an event straight to the ledger.
+func (t *tx) listSeen(now time.Time, e heygen.Event, n named) error {
+	fact, _ := e.Fact()
+	l, err := t.newLine(e, fact, e.Entity(), Seen, n.proof, n.at)
+	if err != nil {
+		return err
+	}
+	p := place{e.CreatedAt, e.ID}
+	if err := t.putLine(now, p, nil, l); err != nil {
+		return err
+	}
+	if now.Sub(e.CreatedAt) < rememberYoung {
+		t.remember(strings.Clone(e.ID), finished{created: e.CreatedAt, status: Seen})
+	}
+	return t.cover(now, p, fact, ending{status: Seen, proof: n.proof, at: n.at})
 }

@@ -1,9 +1,154 @@
 package state
 
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
 // Requeued answers for one id what Requeue or Ignore did.
 type Requeued struct {
 	ID     string
 	Was    Status // 0: unknown
 	Queued bool   // it was changed
 	Note   string // for people; "" when there is nothing to add
+}
+
+// Requeue has events sent now because a person asks for it: dead ones begin anew, and what was to be judged is not waited
+// for. Seen, ignored and unknown ids are answered and not queued. An empty reason is that of the event: dead, or missed.
+//
+// A crash before the commit leaves all as it was; the person has no answer and asks again.
+func (s *Store) Requeue(now time.Time, ids []string, reason Reason, who string) ([]Requeued, error) {
+	return s.byHand(now, ids, who, "replay", func(t *tx, old, r *record) (string, error) {
+		if old.status == Seen {
+			return sameFact(old.twin) + ", which is not settled yet: not queued", nil
+		}
+		r.reason, r.manual = reasonFor(old, reason), true
+		if t.flies(old.id) {
+			return "an attempt is under way", t.saveOpen(old, r)
+		}
+		r.due = now
+		if old.status != Missed && old.status != Replaying {
+			r.status, r.at, r.why = Missed, now, "queued by "+who
+		}
+		if old.status == Dead {
+			for i := range r.attempts {
+				r.attempts[i].Counted = false
+			}
+		}
+		return "", t.saveOpen(old, r)
+	})
+}
+
+// reasonFor is what a replay is said to be sent for.
+func reasonFor(r *record, asked Reason) Reason {
+	switch {
+	case asked != "":
+		return asked
+	case r.status == Dead:
+		return ReasonDead
+	case r.reason != "":
+		return r.reason
+	}
+	return ReasonMissed
+}
+
+// Ignore gives events up because a person says so. Late proof still turns them seen. Seen and unknown ids are answered.
+//
+// A crash before the commit leaves all as it was; the person has no answer and asks again.
+func (s *Store) Ignore(now time.Time, ids []string, why, who string) ([]Requeued, error) {
+	reason := "ignored by " + who
+	if why != "" {
+		reason += ": " + why
+	}
+	return s.byHand(now, ids, who, "ignore", func(t *tx, old, _ *record) (string, error) {
+		return "", t.finish(now, old, ending{status: Ignored, at: now, why: reason})
+	})
+}
+
+// byHand does something to the unfinished ones among some ids, and answers for all.
+func (s *Store) byHand(now time.Time, ids []string, who, what string, do func(t *tx, old, r *record) (note string, err error)) ([]Requeued, error) {
+	ids = unique(ids)
+	places, err := s.locate(ids)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	var answers []Requeued
+	err = s.update(false, func(t *tx) error {
+		answers = nil
+		n := 0
+		for _, id := range ids {
+			a, err := t.handOne(id, places, do)
+			if err != nil {
+				return fmt.Errorf("%s %q: %w", what, id, err)
+			}
+			if a.Queued {
+				n++
+			}
+			answers = append(answers, a)
+		}
+		if n == 0 {
+			return nil
+		}
+		return t.act(now, who, what, n)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answers, nil
+}
+
+func (t *tx) handOne(id string, places map[string]place, do func(t *tx, old, r *record) (string, error)) (Requeued, error) {
+	old, r, err := t.reopen(id)
+	if err != nil {
+		return Requeued{}, err
+	}
+	if old == nil {
+		return t.handFinished(id, places)
+	}
+	note, err := do(t, old, r)
+	after, readErr := t.readOpen(id, false)
+	changed := after == nil || after.stage() != old.stage() || after.manual
+	if readErr != nil {
+		err = readErr
+	}
+	return Requeued{ID: id, Was: old.status, Queued: changed, Note: note}, err
+}
+
+func (t *tx) handFinished(id string, places map[string]place) (Requeued, error) {
+	a := Requeued{ID: id}
+	p, ok := places[id]
+	if f, recent := t.recentOf(id); recent && f.status != 0 {
+		p, ok = place{f.created, id}, true
+	}
+	if ok {
+		l, found, err := t.ledgerLine(p)
+		if err != nil {
+			return a, err
+		}
+		if found {
+			a.Was, a.Note = l.status, "it is "+l.status.String()+" already"
+			return a, nil
+		}
+	}
+	if _, ok := t.inboxOf(id); ok {
+		a.Was, a.Note = Seen, "it was reported, and is not listed yet"
+		return a, nil
+	}
+	if _, ok, err := t.reportedOf(id); ok || err != nil {
+		a.Was, a.Note = Seen, "it was reported, and is not listed yet"
+		return a, err
+	}
+	a.Note = "unknown: no walk has listed it"
+	return a, nil
+}
+
+// unique drops repeated ids and keeps their order.
+func unique(ids []string) []string {
+	met := make(map[string]bool, len(ids))
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		again := met[id]
+		met[id] = true
+		return again
+	})
 }
