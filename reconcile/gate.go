@@ -86,8 +86,11 @@ func (r *Replayer) holdWhy(rec state.Receiver) string {
 	return ""
 }
 
-// pausedWhy is what Drained.Paused says.
-func (r *Replayer) pausedWhy(now time.Time) string {
+// Paused says for people why replaying is held back now: watch only, paused by
+// a person or by backstop, without a secret, misconfigured, unpaired; "" when it
+// is not. A receiver that does not answer is no pause.
+func (r *Replayer) Paused() string {
+	now := time.Now()
 	p, rec := r.permit(now), r.store.Receiver()
 	switch {
 	case p.hold != "":

@@ -52,11 +52,13 @@ type Replayer struct {
 	limits   Limits
 	limiter  *rate.Limiter
 	slots    chan struct{} // one for each attempt in flight
+	spare    chan struct{} // holds one token of limiter that was not used
 	wake     chan struct{} // holds one
 	log      *slog.Logger
 
 	claiming sync.Mutex // held from asking for the permit until the attempt is in flight
 	lanes    lanes      // guarded by claiming
+	held     string     // guarded by claiming: the hold that was logged last
 
 	mu      sync.Mutex // guards the below, and keeps deciding and settling one step
 	flying  int        // attempts in flight
@@ -79,6 +81,7 @@ func NewReplayer(s *state.Store, o ReplayOptions) *Replayer {
 		limits:  Limits{o.BackoffMin, o.BackoffMax, o.MaxAttempts, rand.Float64}.withDefaults(),
 		limiter: limiter(o.Rate),
 		slots:   make(chan struct{}, o.Concurrency),
+		spare:   make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 	}
 	r.sender, r.unusable = NewSender(SenderOptions{
@@ -133,6 +136,7 @@ func (r *Replayer) claim(exclude map[string]bool) (c *state.Claim, secrets []str
 	defer r.claiming.Unlock()
 	now := time.Now()
 	p := r.permit(now)
+	r.noteHold(p.hold)
 	if !p.may() {
 		return nil, nil, p.wait, nil
 	}
@@ -154,6 +158,32 @@ func (r *Replayer) claim(exclude map[string]bool) (c *state.Claim, secrets []str
 	r.lanes.took()
 	r.fly(1)
 	return c, p.secrets, 0, nil
+}
+
+// allowed waits until the rate allows the next attempt, and reports whether it
+// did before ctx ended.
+func (r *Replayer) allowed(ctx context.Context) bool {
+	select {
+	case <-r.spare:
+		return ctx.Err() == nil
+	default:
+		return r.limiter.Wait(ctx) == nil && ctx.Err() == nil
+	}
+}
+
+// noteHold logs when replaying is held back, for another reason, or no more.
+func (r *Replayer) noteHold(why string) {
+	switch {
+	case why == r.held:
+		return
+	case why == "":
+		r.log.Info("replaying goes on")
+	case r.options.URL == "":
+		r.log.Info("nothing is replayed", "reason", why)
+	default:
+		r.log.Warn("nothing is replayed", "reason", why)
+	}
+	r.held = why
 }
 
 // holdFull stops replaying while the state takes no intents: without one a POST

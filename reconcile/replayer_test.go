@@ -1,13 +1,8 @@
 package reconcile
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -311,320 +306,32 @@ func TestReportCancelsAReplay(t *testing.T) {
 	})
 }
 
-func TestNothingIsSent(t *testing.T) {
-	pause := func(t *testing.T, s *state.Store) {
-		if err := s.Pause(time.Now(), "upgrade", "ann"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, tc := range map[string]struct {
-		unpaired bool
-		prepare  func(t *testing.T, s *state.Store)
-		change   func(o *ReplayOptions)
-		want     string
-	}{
-		"paused":       {prepare: pause, want: "paused by ann: upgrade"},
-		"no URL":       {change: func(o *ReplayOptions) { o.URL = "" }, want: "watching only"},
-		"a bad URL":    {change: func(o *ReplayOptions) { o.URL = "receiver?token=secret" }, want: "receiver.url is no http"},
-		"no secret":    {change: func(o *ReplayOptions) { o.Secrets = func() ([]string, error) { return nil, errUnreadable } }, want: "permission denied"},
-		"unpaired":     {unpaired: true, want: "unpaired"},
-		"two of these": {prepare: pause, change: func(o *ReplayOptions) { o.URL = "" }, want: "watching only"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, rec := openStore(t), &target{}
-				if tc.unpaired {
-					s = openAt(t, filepath.Join(t.TempDir(), "unpaired.db"))
-				}
-				missed(t, s, eventsTo(3)...)
-				if tc.prepare != nil {
-					tc.prepare(t, s)
-				}
-				asked := 0
-				r := replayerFor(s, rec, func(o *ReplayOptions) {
-					if tc.change != nil {
-						tc.change(o)
-					}
-					secrets := o.Secrets
-					o.Secrets = func() ([]string, error) { asked++; return secrets() }
-				})
-				d := drain(t, r)
-				if d.Sent != 0 || d.Waiting != 3 || !strings.Contains(d.Paused, tc.want) || strings.Contains(d.Paused, "token") {
-					t.Errorf("%+v", d)
-				}
-				stop := run(t, r)
-				time.Sleep(time.Hour)
-				stop()
-				if len(rec.all()) != 0 {
-					t.Errorf("%d were sent", len(rec.all()))
-				}
-				if asked > 500 {
-					t.Errorf("looked %d times in an hour", asked)
-				}
-				for id, st := range statuses(t, s) {
-					if st != state.Missed {
-						t.Errorf("%s is %s", id, st)
-					}
-				}
-			})
-		})
-	}
-}
-
-func TestResumeGoesOn(t *testing.T) {
+// Old events do not wait for all live ones, nor live ones for old: one of five.
+func TestLanesShareTheAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, rec := openStore(t), &target{}
-		missed(t, s, eventsTo(3)...)
-		if err := s.Pause(time.Now(), "upgrade", "ann"); err != nil {
-			t.Fatal(err)
-		}
-		r := replayerFor(s, rec)
-		stop := run(t, r)
-		time.Sleep(time.Minute)
-		if err := s.Resume(time.Now(), "ann"); err != nil {
-			t.Fatal(err)
-		}
-		r.Wake()
-		time.Sleep(time.Second)
-		stop()
-		if n := len(rec.accepted()); n != 3 {
-			t.Errorf("%d sent after resume", n)
-		}
-	})
-}
-
-func TestUnpairedSendsWhatAPersonAskedFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, rec := openAt(t, filepath.Join(t.TempDir(), "unpaired.db")), &target{}
-		missed(t, s, eventsTo(3)...)
-		if _, err := s.Requeue(time.Now(), []string{"evt_001"}, state.ReasonForced, "ann"); err != nil {
-			t.Fatal(err)
-		}
-		d := drain(t, replayerFor(s, rec))
-		posts := rec.all()
-		if d.Sent != 1 || len(posts) != 1 || posts[0].id != "evt_001" || posts[0].headers.Get("X-Backstop-Reason") != "forced" {
-			t.Errorf("%+v, %+v", d, posts)
-		}
-	})
-}
-
-// run starts Run and returns what ends it and waits.
-func run(t *testing.T, r *Replayer) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx) }()
-	ended := false
-	return func() {
-		t.Helper()
-		if ended {
-			return
-		}
-		ended = true
-		start := time.Now()
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("run: %v", err)
-		}
-		if took := time.Since(start); took > 4*time.Second {
-			t.Errorf("shutdown took %v", took)
-		}
-	}
-}
-
-func TestShutdownInEveryState(t *testing.T) {
-	for name, tc := range map[string]struct {
-		delay, at time.Duration
-		answer    func(int, string) (int, error)
-		backlog   int
-	}{
-		"idle":                     {at: time.Minute},
-		"waiting for the rate":     {at: 100 * time.Millisecond, backlog: 10},
-		"answers in flight":        {delay: 2 * time.Second, at: time.Second, backlog: 10},
-		"answers that never come":  {delay: time.Hour, at: time.Second, backlog: 10},
-		"all workers busy":         {delay: 9 * time.Second, at: 5 * time.Second, backlog: 10},
-		"waiting for a backoff":    {at: time.Second, backlog: 1, answer: closed},
-		"outage":                   {at: time.Minute, backlog: 10, answer: closed},
-		"misconfigured":            {at: time.Minute, backlog: 10, answer: func(int, string) (int, error) { return 403, nil }},
-		"probe in flight, slow":    {delay: 8 * time.Second, at: 30 * time.Second, backlog: 10, answer: func(int, string) (int, error) { return 403, nil }},
-		"at the very first moment": {backlog: 10},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, rec := openStore(t), &target{delay: tc.delay, answer: tc.answer}
-				missed(t, s, eventsTo(tc.backlog)...)
-				stop := run(t, replayerFor(s, rec))
-				time.Sleep(tc.at)
-				stop()
-				accepted := rec.accepted()
-				for id, status := range statuses(t, s) {
-					if seen := accepted[id] > 0; seen != (status == state.Seen) {
-						t.Errorf("%s is %s, accepted %d times", id, status, accepted[id])
-					}
-					for _, a := range row(t, s, id).Attempts {
-						if a.Open {
-							t.Errorf("%s: attempt left open", id)
-						}
-					}
-				}
-			})
-		})
-	}
-}
-
-// The process ends between the intent and the POST: the intent is taken back.
-func TestAttemptThatWasNotBegunIsReleased(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, rec := openStore(t), &target{}
-		missed(t, s, event(0))
-		ctx, cancel := context.WithCancel(t.Context())
-		r := replayerFor(s, rec, func(o *ReplayOptions) {
-			o.Secrets = func() ([]string, error) { cancel(); return nil, nil }
-		})
-		if d, err := r.Drain(ctx); err != nil || d.Sent != 0 {
-			t.Errorf("%+v, %v", d, err)
-		}
-		if e := row(t, s, "evt_000"); e.Status != state.Missed || len(e.Attempts) != 0 || len(rec.all()) != 0 {
-			t.Errorf("%+v", e)
-		}
-		if d := drain(t, replayerFor(s, rec)); d.Seen != 1 || rec.all()[0].headers.Get("X-Backstop-Attempt") != "1" {
-			t.Errorf("%+v", d)
-		}
-	})
-}
-
-// A cut off attempt may have arrived: it is sent again, after its backoff.
-func TestCutOffAttemptBacksOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, rec := openStore(t), &target{delay: time.Hour}
-		missed(t, s, event(0))
-		stop := run(t, replayerFor(s, rec, func(o *ReplayOptions) { o.Timeout = time.Minute }))
-		time.Sleep(time.Second)
-		stop()
-		e := row(t, s, "evt_000")
-		if e.Status != state.Replaying || len(e.Attempts) != 1 || e.Attempts[0].Counted || e.Attempts[0].Error != wordStopped {
-			t.Errorf("%+v", e)
-		}
-		if wait := time.Until(e.Due); wait < 4*time.Second {
-			t.Errorf("due in %v", wait)
-		}
-	})
-}
-
-// The process dies between the answer and the outcome: the one event that was
-// in flight is sent once more, the others are not.
-func TestCrashBetweenPostAndSettle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		s := openAt(t, filepath.Join(dir, "backstop.db"))
-		if err := s.SetPaired(); err != nil {
-			t.Fatal(err)
-		}
-		missed(t, s, eventsTo(5)...)
-		crashed := t.TempDir()
-		rec := &target{}
-		rec.answer = func(_ int, id string) (int, error) {
-			if id == "evt_002" && len(rec.posts) == 2 {
-				copyFiles(t, dir, crashed)
+		events := eventsTo(50)
+		list(t, s, 1, events...)
+		var verdicts []state.Verdict
+		for i, e := range events {
+			v := state.Verdict{ID: e.ID, Status: state.Missed, Why: "test", Reason: state.ReasonMissed}
+			if i < 20 {
+				v.Lane, v.Reason = state.Old, state.ReasonBackfill
 			}
-			return 200, nil
+			verdicts = append(verdicts, v)
+		}
+		if _, err := s.Decide(time.Now(), verdicts); err != nil {
+			t.Fatal(err)
 		}
 		drain(t, replayerFor(s, rec, func(o *ReplayOptions) { o.Concurrency = 1 }))
-
-		again := &target{}
-		stop := run(t, replayerFor(openAt(t, filepath.Join(crashed, "backstop.db")), again))
-		time.Sleep(time.Minute)
-		stop()
-		accepted := again.accepted()
-		if len(accepted) != 3 || accepted["evt_002"] != 1 || accepted["evt_003"] != 1 || accepted["evt_004"] != 1 {
-			t.Errorf("after the crash: %v", accepted)
+		posts := rec.all()
+		if len(posts) != 50 {
+			t.Fatalf("%d POSTs", len(posts))
+		}
+		for i, p := range posts[:35] {
+			if old := p.headers.Get("X-Backstop-Reason") == "backfill"; old != (i%5 == 4) {
+				t.Errorf("attempt %d is %s of %s", i, p.headers.Get("X-Backstop-Reason"), p.id)
+			}
 		}
 	})
-}
-
-// copyFiles keeps what a crash now would leave.
-func copyFiles(t *testing.T, from, to string) {
-	t.Helper()
-	files, err := os.ReadDir(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		in, err := os.Open(filepath.Join(from, f.Name()))
-		if err != nil {
-			continue // not a file
-		}
-		out, err := os.OpenFile(filepath.Join(to, f.Name()), os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.Copy(out, in); err != nil {
-			t.Fatal(err)
-		}
-		_, _ = in.Close(), out.Close()
-	}
-}
-
-// Every commit of a drain is failed, before it was made and after: the state
-// latches, nothing more is sent, and the next start redoes at most what was in
-// flight.
-func TestEveryCommitFails(t *testing.T) {
-	for _, point := range []string{"before", "after"} {
-		for k := 1; ; k++ {
-			if done := failCommit(t, point, k); done {
-				break
-			}
-		}
-	}
-}
-
-// failCommit fails the kth commit of a drain of three events, and reports
-// whether there was none.
-func failCommit(t *testing.T, point string, k int) (none bool) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "backstop.db")
-		commits, armed := 0, false
-		s, err := state.Open(state.Options{Path: path, Fault: func(at string) error {
-			if armed && at == point {
-				if commits++; commits == k {
-					return errors.New("input/output error")
-				}
-			}
-			return nil
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.SetPaired(); err != nil {
-			t.Fatal(err)
-		}
-		missed(t, s, eventsTo(3)...)
-		armed = true
-		rec := &target{}
-		_, err = replayerFor(s, rec, func(o *ReplayOptions) { o.Concurrency = 1 }).Drain(t.Context())
-		none = commits < k
-		if (err == nil) != none {
-			t.Errorf("%s commit %d: %v", point, k, err)
-		}
-		sent := len(rec.all())
-		_ = s.Close()
-
-		stop := run(t, replayerFor(openAt(t, path), rec))
-		time.Sleep(time.Minute)
-		stop()
-		twice := 0
-		for id, n := range rec.accepted() {
-			if n > 1 {
-				twice += n - 1
-			}
-			if n > 2 {
-				t.Errorf("%s commit %d: %s was accepted %d times", point, k, id, n)
-			}
-		}
-		if len(rec.accepted()) != 3 || twice > 1 {
-			t.Errorf("%s commit %d: %v accepted, %d sent before", point, k, rec.accepted(), sent)
-		}
-	})
-	return none
 }

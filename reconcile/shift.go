@@ -18,7 +18,6 @@ type shift struct {
 	r     *Replayer
 	once  map[string]bool // the events sent already, not to be sent again; nil: Run
 	wake  <-chan struct{} // nil: Drain
-	token bool            // the rate allows the next attempt
 
 	sending context.Context // of the attempts; outlives the caller's by grace
 	cut     context.CancelCauseFunc
@@ -71,7 +70,7 @@ func (s *shift) step(ctx context.Context) (started bool, wait time.Duration) {
 		s.fail(err)
 	}
 	if c == nil {
-		<-s.r.slots
+		s.giveBack()
 		s.due(wait)
 		return false, wait
 	}
@@ -83,30 +82,31 @@ func (s *shift) step(ctx context.Context) (started bool, wait time.Duration) {
 	return true, 0
 }
 
-// takeSlot waits for a free worker and for the rate. A token that was not used
-// is kept for the next step.
+// takeSlot waits for a free worker and for the rate.
 func (s *shift) takeSlot(ctx context.Context) bool {
 	select {
 	case s.r.slots <- struct{}{}:
 	case <-ctx.Done():
 		return false
 	}
-	if !s.token && s.r.limiter.Wait(ctx) != nil {
+	if !s.r.allowed(ctx) {
 		<-s.r.slots
 		return false
 	}
-	s.token = true
-	return ctx.Err() == nil || s.dropSlot()
+	return true
 }
 
-func (s *shift) dropSlot() bool {
+// giveBack returns the slot and the rate's token that no attempt used.
+func (s *shift) giveBack() {
+	select {
+	case s.r.spare <- struct{}{}:
+	default:
+	}
 	<-s.r.slots
-	return false
 }
 
 // start sends one claimed event in a goroutine that finish waits for.
 func (s *shift) start(c *state.Claim, secrets []string) {
-	s.token = false
 	if s.once != nil {
 		s.once[c.Event.ID] = true
 	}
@@ -150,7 +150,7 @@ func (s *shift) release(c *state.Claim) {
 		s.fail(err)
 	}
 	s.r.fly(-1)
-	<-s.r.slots
+	s.giveBack()
 }
 
 // sleep waits until something may be due: an attempt landed, somebody woke the
@@ -231,6 +231,6 @@ func (s *shift) report() Drained {
 	sum.Next = s.next
 	s.mu.Unlock()
 	sum.Waiting = s.r.waiting()
-	sum.Paused = s.r.pausedWhy(time.Now())
+	sum.Paused = s.r.Paused()
 	return sum
 }

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -261,6 +262,30 @@ func inOrder(posts []got, entity func(id string) string) string {
 		done[p.id] = done[p.id] || p.status/100 == 2
 	}
 	return ""
+}
+
+// run starts Run and returns what ends it and waits.
+func run(t *testing.T, r *Replayer) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	ended := false
+	return func() {
+		t.Helper()
+		if ended {
+			return
+		}
+		ended = true
+		start := time.Now()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("shutdown took %v", took)
+		}
+	}
 }
 
 // closed is a receiver that nobody listens at.
