@@ -13,7 +13,7 @@ var variable = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
 type unsetError struct{ name string }
 
 func (e unsetError) Error() string {
-	return fmt.Sprintf("the environment variable %s is not set, set it or write ${%s:-} for an empty value", e.name, e.name)
+	return fmt.Sprintf("the environment variable %s is not set, set it or write a default: ${%s:-default}", e.name, e.name)
 }
 
 // expand puts the environment into one value: ${VAR}, ${VAR:-default} (the
