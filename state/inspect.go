@@ -121,14 +121,31 @@ func (s *Store) Check(ctx context.Context, deep bool) ([]Problem, error) {
 	if err := s.checkRecords(ctx, &found); err != nil {
 		return found.list, err
 	}
-	err := s.view(func(t *tx) error {
-		t.audit(found.add)
-		return nil
-	})
+	if len(found.list) > 0 {
+		return found.list, nil // a damaged record contradicts all that it should agree with
+	}
+	err := s.view(func(t *tx) error { return t.checkAgreement(&found) })
 	return found.list, err
 }
 
+// checkAgreement compares the buckets with each other, and the counters with what counting again gives.
+func (t *tx) checkAgreement(found *problems) error {
+	counted, err := t.audit(found.add)
+	if err != nil {
+		return err
+	}
+	if stored := *t.counts(); counted != stored {
+		found.add(Problem{Bucket: bucketMeta, Key: metaCounts, What: fmt.Sprintf("the counters are %+v, counting again gives %+v", stored, counted)})
+	}
+	return nil
+}
+
 func (s *Store) checkSettings(found *problems) error {
+	// Read before the state: a commit between the two makes the state newer, which is fine.
+	side, err := readSide(s.options.Path)
+	if err != nil {
+		found.add(Problem{What: err.Error()})
+	}
 	return s.view(func(t *tx) error {
 		m, generation, err := t.readMeta()
 		if err != nil {
@@ -136,10 +153,10 @@ func (s *Store) checkSettings(found *problems) error {
 			return nil
 		}
 		for what, bad := range map[string]bool{
-			"the state has no uuid":                         m.uuid == "",
-			"the time of creation is missing":               m.created.IsZero(),
-			"the floor lies ahead of the newest mark":       !m.floor.IsZero() && m.floor.After(s.notes.newestMark()),
-			"the generation is not that of the last commit": generation > s.generation.Load(),
+			"the state has no uuid":                   m.uuid == "",
+			"the time of creation is missing":         m.created.IsZero(),
+			"the floor lies ahead of the newest mark": !m.floor.IsZero() && m.floor.After(s.notes.newestMark()),
+			"the side file knows of later commits":    side != nil && side.Generation > generation,
 		} {
 			if bad {
 				found.add(Problem{Bucket: bucketMeta, What: what})

@@ -249,6 +249,9 @@ func (t *tx) upgrade() error {
 		return err
 	}
 	if err := t.makeBuckets(); err != nil {
+		return damaged(t.s.options.Path, err.Error())
+	}
+	if err := t.mendCounts(); err != nil {
 		return err
 	}
 	if base := t.s.options.APIBase; base != "" && t.s.meta.base == "" {
@@ -256,6 +259,18 @@ func (t *tx) upgrade() error {
 		return t.putMeta(metaBase, []byte(base))
 	}
 	return nil
+}
+
+// mendCounts counts anew where the record of the counters is damaged: it says nothing that the other records don't.
+func (t *tx) mendCounts() error {
+	if _, _, err := t.get(t.bucket(bucketMeta), []byte(metaCounts)); !errors.Is(err, errBadRecord) {
+		return err
+	}
+	c, err := t.audit(func(Problem) {})
+	if err != nil {
+		return fmt.Errorf("count the records anew: %w", err)
+	}
+	return t.putMeta(metaCounts, c.encode())
 }
 
 // makeBuckets creates the buckets that a file of an older program lacks.

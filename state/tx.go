@@ -115,7 +115,7 @@ func (t *tx) counts() *counts {
 	return t.tally
 }
 
-// readCounts takes a damaged record for zeroes: Check says so, and opening counts again.
+// readCounts takes a damaged record for zeroes: Check says so, and Open counts anew.
 func (t *tx) readCounts() counts {
 	payload, _, err := t.get(t.bucket(bucketMeta), []byte(metaCounts))
 	if err != nil {
