@@ -119,7 +119,17 @@ func (d *decision) count() {
 		d.die(fmt.Sprintf("gave up after %d attempts that count, the last with %s", n, d.answer))
 		return
 	}
-	d.again(d.limits.wait(d.claim.Attempt, d.answer.RetryAfter))
+	d.again(d.limits.wait(d.failures(n), d.answer.RetryAfter))
+}
+
+// failures is how far the backoff has grown. For what a person asked for it
+// begins anew, with the attempts that count: the person waits for it, and the
+// attempts from before are no longer counted.
+func (d *decision) failures(counted int) int {
+	if d.claim.Reason == state.ReasonDead || d.claim.Reason == state.ReasonForced {
+		return max(counted, 1)
+	}
+	return d.claim.Attempt
 }
 
 func (d *decision) again(wait time.Duration) {

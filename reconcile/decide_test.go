@@ -90,6 +90,12 @@ func TestDecide(t *testing.T) {
 		{name: "cut off by our own end", claim: claimOf(7), answer: Answer{Err: wordStopped, Class: Retry}, receiver: okAt(8),
 			want: want{status: state.Replaying, due: in(5 * time.Second)}},
 
+		{name: "a dead one that a person sends again begins anew", claim: func() state.Claim {
+			c := claimOf(40, failures(12, 500, false, 30)...)
+			c.Reason = state.ReasonDead
+			return c
+		}(), answer: status(500), receiver: okAt(31), want: want{status: state.Replaying, counted: true, due: in(5 * time.Second)}},
+
 		{name: "422, first", claim: claimOf(7), answer: status(422),
 			want: want{status: state.Replaying, counted: true, due: in(5 * time.Second), receiver: &state.Receiver{Refusals: []string{"evt_1"}}}},
 		{name: "422, second, same streak", claim: claimOf(7, failures(1, 422, true, 4)...), answer: status(422), receiver: state.Receiver{Refusals: []string{"evt_1"}},

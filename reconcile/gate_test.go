@@ -106,3 +106,17 @@ func TestUnpairedSendsWhatAPersonAskedFor(t *testing.T) {
 		}
 	})
 }
+
+func TestDrainManualSendsNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, rec := openStore(t), &target{}
+		missed(t, s, eventsTo(3)...)
+		if _, err := s.Requeue(time.Now(), []string{"evt_002"}, "", "ann"); err != nil {
+			t.Fatal(err)
+		}
+		d, err := replayerFor(s, rec).DrainManual(t.Context())
+		if posts := rec.all(); err != nil || d.Sent != 1 || d.Waiting != 2 || len(posts) != 1 || posts[0].id != "evt_002" {
+			t.Errorf("%+v, %v, %+v", d, err, posts)
+		}
+	})
+}

@@ -113,7 +113,18 @@ func (r *Replayer) Wake() {
 // flight, and returns without an error: Drained says what was done. An error
 // means that the state could not be read or written.
 func (r *Replayer) Drain(ctx context.Context) (Drained, error) {
+	return r.drain(ctx, false)
+}
+
+// DrainManual is a Drain of the events that a person asked for, and no others:
+// it works while backstop is unpaired, and does not send what others wait for.
+func (r *Replayer) DrainManual(ctx context.Context) (Drained, error) {
+	return r.drain(ctx, true)
+}
+
+func (r *Replayer) drain(ctx context.Context, manual bool) (Drained, error) {
 	s := r.newShift(ctx, map[string]bool{}, nil)
+	s.manual = manual
 	err := s.work(ctx)
 	return s.report(), err
 }
@@ -128,10 +139,10 @@ func (r *Replayer) Run(ctx context.Context) error {
 	return err
 }
 
-// claim asks the state for the next event. With a claim comes the duty to
-// settle or release it. Without one, wait is how long nothing will be due; 0:
-// until somebody says so.
-func (r *Replayer) claim(exclude map[string]bool) (c *state.Claim, secrets []string, wait time.Duration, err error) {
+// claim asks the state for the next event, where manual is set for one that a
+// person asked for. With a claim comes the duty to settle or release it.
+// Without one, wait is how long nothing will be due; 0: until somebody says so.
+func (r *Replayer) claim(exclude map[string]bool, manual bool) (c *state.Claim, secrets []string, wait time.Duration, err error) {
 	r.claiming.Lock()
 	defer r.claiming.Unlock()
 	now := time.Now()
@@ -143,7 +154,7 @@ func (r *Replayer) claim(exclude map[string]bool) (c *state.Claim, secrets []str
 	// The intent: a crash after it and before the outcome leaves an open
 	// attempt, and the event is sent again when its backoff is over.
 	c, wait, err = r.store.Claim(state.ClaimRules{
-		Now: now, Lane: r.lanes.next(), Manual: p.manual, Probe: p.probe, Exclude: exclude,
+		Now: now, Lane: r.lanes.next(), Manual: p.manual || manual, Probe: p.probe, Exclude: exclude,
 		BackoffMin: r.limits.BackoffMin, BackoffMax: r.limits.BackoffMax, Next: r.limits.backoff,
 	})
 	switch {

@@ -15,9 +15,10 @@ const grace = 3500 * time.Millisecond
 // shift is one Drain or one Run at work: it claims, starts a goroutine for each
 // attempt, and waits for all of them.
 type shift struct {
-	r     *Replayer
-	once  map[string]bool // the events sent already, not to be sent again; nil: Run
-	wake  <-chan struct{} // nil: Drain
+	r      *Replayer
+	once   map[string]bool // the events sent already, not to be sent again; nil: Run
+	wake   <-chan struct{} // nil: Drain
+	manual bool            // only what a person asked for
 
 	sending context.Context // of the attempts; outlives the caller's by grace
 	cut     context.CancelCauseFunc
@@ -65,7 +66,7 @@ func (s *shift) step(ctx context.Context) (started bool, wait time.Duration) {
 	if !s.takeSlot(ctx) {
 		return false, 0
 	}
-	c, secrets, wait, err := s.r.claim(s.once)
+	c, secrets, wait, err := s.r.claim(s.once, s.manual)
 	if err != nil {
 		s.fail(err)
 	}

@@ -166,7 +166,7 @@ func list(t *testing.T, s *state.Store, walk uint64, events ...heygen.Event) {
 	if _, err := s.CommitPages(state.Pages{Walk: walk, Events: events, Now: now}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.FinishWalk(state.WalkEnd{Now: now, Start: now, Complete: true}); err != nil {
+	if err := s.FinishWalk(state.WalkEnd{Now: now, Start: now, Complete: true, Mark: now.Add(-5 * time.Minute), From: now.Add(-24 * time.Hour), To: now}); err != nil {
 		t.Fatal(err)
 	}
 }
