@@ -156,3 +156,13 @@ func (t *timetable) due(now time.Time, elapsed time.Duration) bool {
 
 // left is the monotonic time until the next tick.
 func (t *timetable) left(elapsed time.Duration) time.Duration { return t.after - elapsed }
+
+// CheckSpec says what is wrong with a cron expression in a time zone (nil: UTC);
+// nil when NewSchedule would take it.
+func CheckSpec(spec string, tz *time.Location) error {
+	if tz == nil {
+		tz = time.UTC
+	}
+	_, err := parse(spec, tz)
+	return err
+}

@@ -17,7 +17,7 @@ import (
 // several of either one after the other. The first bad item fails the whole,
 // and the error says which it is. unmatchable counts the items that can account
 // for nothing.
-func parseSeen(body []byte, proof state.Proof, now time.Time) (seen []state.Seen, unmatchable int, err error) {
+func parseSeen(body []byte, proof state.Proof, now time.Time) (seen []state.Sighting, unmatchable int, err error) {
 	decoder := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	p := reportParser{decoder: decoder, proof: proof, now: now}
 	for {
@@ -37,7 +37,7 @@ type reportParser struct {
 	decoder     *jsontext.Decoder
 	proof       state.Proof
 	now         time.Time
-	seen        []state.Seen
+	seen        []state.Sighting
 	items       int // read well
 	unmatchable int
 }
@@ -160,7 +160,7 @@ func (f *reportFields) set(key string, value jsontext.Value) error {
 }
 
 // seen gives what the item proves; ok is false for content without an entity.
-func (f reportFields) seen(now time.Time) (seen state.Seen, ok bool, err error) {
+func (f reportFields) seen(now time.Time) (seen state.Sighting, ok bool, err error) {
 	seen.At = now
 	if f.receivedAt != nil {
 		at, ok := heygen.ParseTime(*f.receivedAt, now)

@@ -8,7 +8,7 @@ import (
 
 // Record keeps what the receiver has. It returns once that is durable, with the
 // number of items that are now kept, known ones included.
-func (e *Engine) Record(seen []state.Seen) (int, error) {
+func (e *Engine) Record(seen []state.Sighting) (int, error) {
 	n, err := e.store.Record(e.now(), seen)
 	return n, explain(err)
 }
