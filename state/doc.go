@@ -17,20 +17,21 @@
 //
 //	bucket        key                               payload
 //	meta          name of the setting               see meta.go: format, uuid, created, generation, base, baseline, floor,
-//	                                                paired, receiver, counts
+//	                                                paired, receiver, counts (mem)
 //	types         number 2                          event type (mem); number 0 is never given out
 //	open          event id                          record with event_data: listed and unfinished
-//	index         stage 1 ‖ created_at 8 ‖ id       small: what a scan needs without reading the record
+//	index         stage 1 ‖ created_at 8 ‖ id       what a scan needs without reading the record; one for each open event
 //	                                                stages: s settling · l listed · m missed or replaying, live lane ·
 //	                                                o the same, old lane · d dead · t twin that waits for its kept event
+//	              e, f or k ‖ …                     the same events by entity, by content, and twins by kept event: index.go
 //	ledger        day 4 → bucket:                   finished events, one sub-bucket a day so that a day is dropped at once
-//	                created_at 8 ‖ id               status 1 ‖ proof 1 ‖ type 2 ‖ seen 8 ‖ entity hash 8 ‖ fact hash 8
+//	                created_at 8 ‖ id               status 1 ‖ proof 1 ‖ type 2 ‖ seen 8 ‖ entity hash 8 ‖ fact hash 8 ‖ flags 1
 //	              day 0 → bucket: id                the same, for undated events
 //	details       as ledger                         attempts and story of the events that have one
-//	days          day 4                             when an event of this ledger day was last handled, 8
-//	inbox         sequence 8                        the reports of one group commit, ids not listed yet (mem)
-//	reported      event id                          proof 1 ‖ received 8: imports, and reports older than an hour
-//	credits       received 8 ‖ sequence 8           fact 16: one anonymous push, not yet spent (mem)
+//	days          day 4                             when an event of this ledger day was last handled 8, to the hour
+//	inbox         sequence 8                        recorded 8 ‖ the ids of one report that no page has listed yet (mem)
+//	reported      event id                          proof 1 ‖ received 8 ‖ moved past 1: imports, and reports that aged
+//	credits       received 8 ‖ sequence 8           fact 16 ‖ proof 1: one anonymous push, not yet spent (mem)
 //	checkpoints   kind 1 ‖ query                    the walk under way
 //	marks         kind 1 ‖ query                    mark 8 ‖ completed 8 ‖ oldest 8 (mem)
 //	coverage      query                             ranges, each from 8 ‖ to 8, ascending and apart (mem)
@@ -43,11 +44,11 @@
 // # Invariants, verified by [Store.Check]
 //
 //   - Every value's CRC holds for its key.
-//   - An id is in at most one of open, inbox and reported; index and open hold the same ids, one index entry each, under the
-//     created_at of the record.
+//   - An open event is in no ledger day, not in the inbox and not reported. It has exactly the index keys that its record
+//     makes, with the payloads that it makes. A twin waits for an open event.
 //   - A ledger record lies in the bucket of its created_at's day; a detail has a ledger record.
 //   - The counts in meta are what counting again gives.
-//   - Marks, floor, baseline and generation only ever move forward; coverage is ascending and its ranges are apart.
+//   - Marks, floor and generation only ever move forward, and the baseline never changes.
 //   - The side file's generation is not ahead of the state's.
 //
 // # Compatibility
