@@ -114,9 +114,11 @@ func asUTC(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 }
 
-// inZone is the inverse of asUTC.
+// inZone is the inverse of asUTC. A time that is skipped becomes as much later
+// as was skipped.
 func inZone(t time.Time, tz *time.Location) time.Time {
-	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), tz)
+	at := time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), tz)
+	return at.Add(max(0, t.Sub(asUTC(at))))
 }
 
 // timetable follows one plan by two clocks: a tick is due when the wall clock

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"backstop/internal/heygen"
@@ -201,14 +202,15 @@ func (r *run) commitPages() error {
 	return nil
 }
 
-// checkpoint is the stack as the next walk may resume it. A walk of one page
-// needs none: it is finished in the next moment, or read again at the cost of
-// that page.
+// checkpoint is the stack as the next walk may resume it. A short walk that is
+// done needs none: it is finished in the next moment, or read again at the cost
+// of a group of pages. So an idle poll writes nothing.
 func (r *run) checkpoint() state.Checkpoint {
-	if len(r.stack) == 1 && (r.stack[0].Pages == 0 || (done(r.stack[0]) && r.stack[0].Pages == 1)) {
+	top := r.stack[0]
+	if len(r.stack) == 1 && (top.Pages == 0 || (done(top) && top.Pages <= groupPages)) {
 		return state.Checkpoint{}
 	}
-	return state.Checkpoint{Segments: append([]state.Segment(nil), r.stack...)}
+	return state.Checkpoint{Segments: slices.Clone(r.stack)}
 }
 
 // finish moves the mark and clears the checkpoint in one transaction. A crash

@@ -28,20 +28,20 @@ func fresh(horizon time.Time) state.Segment {
 // the head reads to the horizon. What the stack has already read stands, but
 // for three cases:
 //
-//   - A mark that has overtaken it (by a walk of the other kind) makes all of
-//     it needless.
 //   - A listing that is not newest first may have put new events anywhere, also
 //     above a cursor: that segment, and what was built on it, is read anew.
+//   - A mark that has overtaken what is left (by a walk of the other kind) makes
+//     all of it needless.
 //   - Of a stack that would grow too deep the newest segments go.
 func resume(stack []state.Segment, horizon time.Time, lookback time.Duration) []state.Segment {
-	if len(stack) > 0 && !horizon.IsZero() && !meets(stack[0], lookback).After(horizon) {
-		stack = nil
-	}
 	if i := lastUnsound(stack); i >= 0 {
 		if i == len(stack)-1 {
 			horizon = earlier(horizon, stack[i].Horizon)
 		}
 		stack = stack[i+1:]
+	}
+	if len(stack) > 0 && !horizon.IsZero() && !meets(stack[0], lookback).After(horizon) {
+		stack = nil
 	}
 	stack = stack[max(0, len(stack)-maxSegments+1):]
 	if len(stack) == 0 {
