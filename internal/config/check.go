@@ -39,7 +39,7 @@ func (d *decoder) checkSchedule() {
 			continue
 		}
 		if err := d.checks.Schedule(part.spec, s.Timezone); err != nil {
-			d.wrong(d.at(part.key), "%q %s", shortened(part.spec), err)
+			d.wrong(d.at(part.key), "%s", err)
 		}
 	}
 }

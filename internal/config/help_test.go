@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -41,7 +42,7 @@ func options(file string, env environ) config.Options {
 		Path: file, Env: env.lookup, Dirs: []string{},
 		Checks: config.Checks{Schedule: func(spec string, tz *time.Location) error {
 			if strings.Contains(spec, "never") {
-				return errors.New("never fires, write @hourly")
+				return fmt.Errorf("%q never fires, write @hourly", spec)
 			}
 			return nil
 		}},

@@ -21,8 +21,8 @@ type Options struct {
 
 // Checks are questions to packages that this one may not import.
 type Checks struct {
-	// Schedule says what is wrong with a cron expression in a time zone. Its
-	// text follows the quoted expression. nil: not asked.
+	// Schedule says what is wrong with a cron expression in a time zone, quoting
+	// it. nil: not asked.
 	Schedule func(spec string, tz *time.Location) error
 }
 
