@@ -29,8 +29,8 @@ func create(o Options) error {
 	if err := errors.Join(draft.Close(), build(name, uuid, o)); err != nil {
 		return fmt.Errorf("create state file %s: %w; see that there is room on the file system", o.Path, err)
 	}
-	if err := os.Link(name, o.Path); err != nil {
-		return fmt.Errorf("create state file: %w; the state must lie on a file system with hard links", err)
+	if err := settleIn(name, o.Path); err != nil {
+		return fmt.Errorf("create state file: %w; see that %s is writable", err, dir)
 	}
 	if err := syncDirectory(dir); err != nil {
 		return fmt.Errorf("create state file %s: %w; try again", o.Path, err)
@@ -40,6 +40,20 @@ func create(o Options) error {
 		return fmt.Errorf("create side file: %w; see that %s is writable and has room", err, dir)
 	}
 	return nil
+}
+
+// settleIn gives a draft its name, unless there is a file of that name.
+func settleIn(draft, name string) error {
+	err := os.Link(draft, name)
+	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	// A file system without hard links. Should another process be as fast in here, one of the two finds at its first commit
+	// that its file was replaced, and starts again.
+	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		return fs.ErrExist
+	}
+	return os.Rename(draft, name)
 }
 
 // build fills a new file. bbolt takes an empty one for a new one.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -244,5 +246,44 @@ func TestTheFileIsPrivate(t *testing.T) {
 	mustDo(t, err, err2)
 	if len(left)+len(hidden) != 2 {
 		t.Errorf("left in the directory: %v %v", left, hidden)
+	}
+}
+
+func TestErrorsOfOpeningSayWhatToDo(t *testing.T) {
+	for errno, words := range map[syscall.Errno][]string{
+		syscall.EROFS:  {"read-only", "mount the file system writable", "state.path"},
+		syscall.EACCES: {"permission denied", "needs read and write permission", strconv.Itoa(os.Geteuid())},
+		syscall.EIO:    {"input/output error", "regular file"},
+	} {
+		cause := &os.PathError{Op: "open", Path: "/var/lib/backstop/backstop.db", Err: errno}
+		mustName(t, openError(cause.Path, cause), append(words, cause.Path)...)
+	}
+}
+
+// Many processes that start at once on an empty directory: one makes the state, and the others use it or find it in use.
+func TestOnlyOneMakesTheState(t *testing.T) {
+	o := optionsIn(t)
+	var all sync.WaitGroup
+	opened := make(chan *Store, 8)
+	for range 8 {
+		all.Go(func() {
+			s, err := Open(o)
+			switch {
+			case err == nil:
+				opened <- s
+			case !errors.Is(err, ErrHeld):
+				t.Errorf("open says %v, want ErrHeld", err)
+			}
+		})
+	}
+	all.Wait()
+	close(opened)
+	n := 0
+	for s := range opened {
+		n++
+		mustDo(t, write(s, "a", true), s.Close())
+	}
+	if n != 1 {
+		t.Errorf("%d opened it, want 1", n)
 	}
 }

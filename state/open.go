@@ -238,7 +238,6 @@ func (t *tx) admit(side *sideFile) error {
 	}
 	t.s.meta = m
 	t.s.generation.Store(generation)
-	t.s.side.running = side != nil && !side.Clean // a clean end is to be noted even if nothing is committed
 	return nil
 }
 

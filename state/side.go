@@ -108,7 +108,7 @@ func (w *sideWriter) refresh(s *Store, now time.Time) {
 	}
 }
 
-// finish notes a clean end, where anything was committed.
+// finish notes a clean end, where anything was committed. A process that only looked says nothing about the one before it.
 func (w *sideWriter) finish(s *Store) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
