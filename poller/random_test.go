@@ -38,8 +38,10 @@ func TestRandomWalks(t *testing.T) {
 			}()
 			h.live()
 			h.recover()
-			for what, n := range h.met {
-				sometimes[what] += n
+			for _, met := range []map[string]int{h.met, h.hit} {
+				for what, n := range met {
+					sometimes[what] += n
+				}
 			}
 		})
 		if t.Failed() {
@@ -69,16 +71,19 @@ type history struct {
 	tame  bool // nothing fails
 	quiet bool // nothing comes in while walking
 	met   map[string]int
-	floor time.Time // events created before are not looked at
+	fr    *rand.Rand     // for the faults of the listing, which another goroutine meets
+	hit   map[string]int // those it met
+	floor time.Time      // events created before are not looked at
 }
 
 func newHistory(t *testing.T, seed uint64) *history {
-	h := &history{t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 7)), l: newLedger(), o: testOptions(), met: map[string]int{}}
+	h := &history{t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 7)), l: newLedger(), o: testOptions(), met: map[string]int{},
+		fr: rand.New(rand.NewPCG(seed, 11)), hit: map[string]int{}}
 	h.w = &world{
 		sort:     pick(h.r, "created", "created", "arrival", "ascending", "shuffled"),
 		offsets:  h.r.IntN(2) == 0,
 		lifetime: pick(h.r, 0, 10*time.Minute, 24*time.Hour),
-		latency:  pick(h.r, 0, 50*time.Millisecond, 700*time.Millisecond),
+		latency:  pick(h.r, time.Millisecond, 50*time.Millisecond, 700*time.Millisecond), // never none: it keeps a seed one story,
 	}
 	h.o.PageSize = pick(h.r, 20, 25, 40)
 	h.w.fault = h.misbehave
@@ -118,6 +123,8 @@ func (h *history) add(created time.Time) {
 	}
 	h.n++
 	x := h.w.add(fmt.Sprintf("e%06d", h.n), created, created.Add(late))
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
 	if !h.w.offsets && h.r.IntN(30) == 0 {
 		x.gone = x.listed.Add(time.Duration(h.r.Int64N(int64(24 * time.Hour))))
 	}
@@ -217,25 +224,25 @@ func (h *history) misbehave(_ int, r heygen.PageRequest, p *heygen.Page) (*heyge
 	if h.tame || p.Last {
 		return p, nil
 	}
-	switch h.r.IntN(120) {
+	switch h.fr.IntN(120) {
 	case 0:
-		h.met["no token"]++
+		h.hit["no token"]++
 		p.Next = ""
 	case 1:
-		h.met["looped"]++
+		h.hit["looped"]++
 		if r.Token != "" {
 			p.Next = r.Token
 		}
 	case 2:
-		h.met["refused"]++
+		h.hit["refused"]++
 		if r.Token != "" {
 			return nil, fmt.Errorf("no such cursor: %w", heygen.ErrCursor)
 		}
 	case 3:
-		h.met["network"]++
+		h.hit["network"]++
 		return nil, fmt.Errorf("reset: %w", heygen.ErrUnreachable)
 	case 4:
-		h.met["empty"]++
+		h.hit["empty"]++
 		return &heygen.Page{Next: r.Token + "0"}, nil
 	}
 	return p, nil
