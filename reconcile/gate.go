@@ -25,9 +25,9 @@ type permit struct {
 func (p permit) may() bool { return p.hold == "" && !p.blocked }
 
 // permit looks at everything that can hold replaying back, first at what a
-// person must see to.
-func (r *Replayer) permit(now time.Time) permit {
-	p := r.receiverPermit(now)
+// person must see to. A probe that is asked for need not wait for its time.
+func (r *Replayer) permit(now time.Time, probe bool) permit {
+	p := r.receiverPermit(now, probe)
 	if !p.may() {
 		return p
 	}
@@ -39,7 +39,7 @@ func (r *Replayer) permit(now time.Time) permit {
 	return p
 }
 
-func (r *Replayer) receiverPermit(now time.Time) permit {
+func (r *Replayer) receiverPermit(now time.Time, probe bool) permit {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.full != nil && !now.Before(r.fullTil) {
@@ -51,6 +51,8 @@ func (r *Replayer) receiverPermit(now time.Time) permit {
 	}
 	p := permit{manual: !r.store.Paired()}
 	switch {
+	case probe && r.flying == 0:
+		p.probe = rec.Misconfigured != "" || r.outage.down
 	case rec.Misconfigured != "":
 		p.probing(rec.NextProbe, now, r.flying)
 	case r.outage.down:
@@ -91,7 +93,7 @@ func (r *Replayer) holdWhy(rec state.Receiver) string {
 // is not. A receiver that does not answer is no pause.
 func (r *Replayer) Paused() string {
 	now := time.Now()
-	p, rec := r.permit(now), r.store.Receiver()
+	p, rec := r.permit(now, false), r.store.Receiver()
 	switch {
 	case p.hold != "":
 		return p.hold

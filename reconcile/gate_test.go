@@ -114,9 +114,37 @@ func TestDrainManualSendsNothingElse(t *testing.T) {
 		if _, err := s.Requeue(time.Now(), []string{"evt_002"}, "", "ann"); err != nil {
 			t.Fatal(err)
 		}
-		d, err := replayerFor(s, rec).DrainManual(t.Context())
+		d, err := replayerFor(s, rec).DrainManual(t.Context(), false)
 		if posts := rec.all(); err != nil || d.Sent != 1 || d.Waiting != 2 || len(posts) != 1 || posts[0].id != "evt_002" {
 			t.Errorf("%+v, %v, %+v", d, err, posts)
+		}
+	})
+}
+
+// A person who has mended the receiver need not wait for the next probe; and
+// one who has not must not flood it.
+func TestDrainManualProbesOnceAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, rec := openStore(t), &target{}
+		events := eventsTo(3)
+		missed(t, s, events...)
+		r := replayerFor(s, rec)
+		rec.answer = func(int, string) (int, error) { return 401, nil }
+		if _, err := s.Requeue(time.Now(), []string{"evt_001", "evt_002", "evt_003"}, "", "ann"); err != nil {
+			t.Fatal(err)
+		}
+		for _, probe := range []bool{true, false, true} {
+			before := len(rec.all())
+			if _, err := r.DrainManual(t.Context(), probe); err != nil {
+				t.Fatal(err)
+			}
+			want := 0
+			if probe {
+				want = 1
+			}
+			if got := len(rec.all()) - before; got != want {
+				t.Errorf("probe %v: %d attempts, want %d", probe, got, want)
+			}
 		}
 	})
 }

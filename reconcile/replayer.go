@@ -113,18 +113,26 @@ func (r *Replayer) Wake() {
 // flight, and returns without an error: Drained says what was done. An error
 // means that the state could not be read or written.
 func (r *Replayer) Drain(ctx context.Context) (Drained, error) {
-	return r.drain(ctx, false)
+	return r.drain(ctx, asked{})
 }
 
 // DrainManual is a Drain of the events that a person asked for, and no others:
 // it works while backstop is unpaired, and does not send what others wait for.
-func (r *Replayer) DrainManual(ctx context.Context) (Drained, error) {
-	return r.drain(ctx, true)
+// With probe its first attempt is made at once although the receiver was found
+// not to work: the person may just have mended it.
+func (r *Replayer) DrainManual(ctx context.Context, probe bool) (Drained, error) {
+	return r.drain(ctx, asked{manual: true, probe: probe})
 }
 
-func (r *Replayer) drain(ctx context.Context, manual bool) (Drained, error) {
+// asked is how a drain is asked for by a person. The zero asked is not.
+type asked struct {
+	manual bool // only what a person asked for
+	probe  bool // the next attempt need not wait for its time as a probe
+}
+
+func (r *Replayer) drain(ctx context.Context, by asked) (Drained, error) {
 	s := r.newShift(ctx, map[string]bool{}, nil)
-	s.manual = manual
+	s.asked = by
 	err := s.work(ctx)
 	return s.report(), err
 }
@@ -139,14 +147,13 @@ func (r *Replayer) Run(ctx context.Context) error {
 	return err
 }
 
-// claim asks the state for the next event, where manual is set for one that a
-// person asked for. With a claim comes the duty to settle or release it.
+// claim asks the state for the next event, of those that were asked for. With a claim comes the duty to settle or release it.
 // Without one, wait is how long nothing will be due; 0: until somebody says so.
-func (r *Replayer) claim(exclude map[string]bool, manual bool) (c *state.Claim, secrets []string, wait time.Duration, err error) {
+func (r *Replayer) claim(exclude map[string]bool, by asked) (c *state.Claim, secrets []string, wait time.Duration, err error) {
 	r.claiming.Lock()
 	defer r.claiming.Unlock()
 	now := time.Now()
-	p := r.permit(now)
+	p := r.permit(now, by.probe)
 	r.noteHold(p.hold)
 	if !p.may() {
 		return nil, nil, p.wait, nil
@@ -154,7 +161,7 @@ func (r *Replayer) claim(exclude map[string]bool, manual bool) (c *state.Claim, 
 	// The intent: a crash after it and before the outcome leaves an open
 	// attempt, and the event is sent again when its backoff is over.
 	c, wait, err = r.store.Claim(state.ClaimRules{
-		Now: now, Lane: r.lanes.next(), Manual: p.manual || manual, Probe: p.probe, Exclude: exclude,
+		Now: now, Lane: r.lanes.next(), Manual: p.manual || by.manual, Probe: p.probe, Exclude: exclude,
 		BackoffMin: r.limits.BackoffMin, BackoffMax: r.limits.BackoffMax, Next: r.limits.backoff,
 	})
 	switch {

@@ -110,7 +110,7 @@ func worldOptions(seed uint64, push string) simulate.Options {
 	faults.LateListingBy = 2 * time.Second
 	return simulate.Options{
 		Seed: seed, Rate: perSecond, Stop: events, PushURL: push, Secret: secretText,
-		Lost: lost, Late: simulate.MildLate, LateBy: time.Second, Doubled: simulate.MildDoubled, Faults: faults,
+		Lost: lost, Tries: 3, RetryMin: 200 * time.Millisecond, Late: simulate.MildLate, LateBy: time.Second, Doubled: simulate.MildDoubled, Faults: faults,
 	}
 }
 

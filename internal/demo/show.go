@@ -16,6 +16,7 @@ import (
 // snapshot is one look at all three parts.
 type snapshot struct {
 	world    simulate.Stats
+	settled  bool // the world makes no more events, and every push has had its fate
 	status   engine.Status
 	arrived  int // listed events that the receiver accepted, by push or by replay
 	pushed   int // of them by push
@@ -27,7 +28,7 @@ type snapshot struct {
 // look takes a snapshot. What counts as arrived is what the receiver answered
 // 2xx.
 func (d *demo) look(ctx context.Context) (snapshot, error) {
-	s := snapshot{world: d.world.Stats()}
+	s := snapshot{world: d.world.Stats(), settled: d.world.Done()}
 	accepted := d.receiver.Accepted()
 	for _, id := range d.world.Listed() {
 		count, ok := accepted[id]
@@ -55,7 +56,7 @@ func (d *demo) look(ctx context.Context) (snapshot, error) {
 // done reports whether nothing more will happen.
 func (s snapshot) done() bool {
 	quiet := s.status.Counts["settling"]+s.status.Counts["missed"]+s.status.Counts["replaying"] == 0
-	return s.world.Made >= events && s.world.Hidden == 0 && s.world.Waiting == 0 && len(s.missing) == 0 && quiet
+	return s.settled && s.world.Hidden == 0 && len(s.missing) == 0 && quiet
 }
 
 // show draws until every event arrived or the time is up.
@@ -72,7 +73,7 @@ func (d *demo) show(ctx context.Context) error {
 			return nil
 		}
 		if err := pause(ctx, screen.interval()); err != nil {
-			return exit.Errorf(exit.Failed, "run it again; `backstop -v demo` shows the log", "the demo ended before every event arrived: %w", err)
+			return exit.Errorf(exit.Failed, "run it again; `backstop -v demo` shows the log", "the demo ended before every event arrived")
 		}
 	}
 }

@@ -99,20 +99,7 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // held tells why nothing is replayed, or "" when replaying goes on.
-func (e *Engine) held() string {
-	receiver := e.store.Receiver()
-	switch {
-	case e.current().cfg.Receiver.URL == "":
-		return "receiver.url is empty: backstop watches only"
-	case receiver.Paused != "":
-		return "paused: " + receiver.Paused
-	case receiver.Misconfigured != "":
-		return "the receiver looks misconfigured: " + receiver.Misconfigured
-	case !e.store.Paired():
-		return "unpaired: no seen source has ever spoken"
-	}
-	return ""
-}
+func (e *Engine) held() string { return e.current().replayer.Paused() }
 
 func (e *Engine) outcome(pass Pass, sent int) Reconciled {
 	counts := e.store.Counts().Status

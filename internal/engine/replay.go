@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -143,11 +144,19 @@ func (e *Engine) manualHeld() string {
 	return ""
 }
 
+// misconfigured tells that the receiver refuses everything, "" when it does not.
+func (e *Engine) misconfigured() string {
+	if why := e.store.Receiver().Misconfigured; why != "" {
+		return "the receiver is misconfigured: " + why
+	}
+	return ""
+}
+
 // follow sends and waits until every planned event is seen, dead or ignored.
 func (e *Engine) follow(ctx context.Context, planned []string, result Replayed, yield func(ReplayRow) error) (Replayed, error) {
 	open := planned
-	for {
-		if _, err := e.current().replayer.DrainManual(ctx); err != nil {
+	for probe := true; ; probe = false {
+		if _, err := e.current().replayer.DrainManual(ctx, probe); err != nil {
 			return result, explain(err)
 		}
 		var err error
@@ -158,7 +167,7 @@ func (e *Engine) follow(ctx context.Context, planned []string, result Replayed, 
 		if len(open) == 0 {
 			return result, result.differences()
 		}
-		if result.Held = e.manualHeld(); result.Held != "" {
+		if result.Held = cmp.Or(e.manualHeld(), e.misconfigured()); result.Held != "" {
 			return result, exit.Errorf(exit.Differences, "they stay queued", "%s", result.Held)
 		}
 		if err := pause(ctx, e.untilDue()); err != nil {
