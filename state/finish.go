@@ -26,6 +26,7 @@ func (t *tx) finish(now time.Time, r *record, e ending) error {
 	if err != nil {
 		return err
 	}
+	l.listed = r.listed
 	d := storyOf(r)
 	d.why, d.twin = e.why, e.twin
 	if e.twin != "" {

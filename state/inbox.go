@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -75,7 +76,7 @@ func (t *tx) addInbox(recorded time.Time, list []named) error {
 		return err
 	}
 	for _, n := range list {
-		t.setInbox(n.id, &report{seq: seq, proof: n.proof, at: n.at})
+		t.setInbox(strings.Clone(n.id), &report{seq: seq, proof: n.proof, at: n.at})
 	}
 	t.counts().unlisted += int64(len(list))
 	return t.put(b, appendNumber(nil, seq), encodeInbox(recorded, list))

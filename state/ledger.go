@@ -14,7 +14,7 @@ const (
 	flagDetails             // it has a row in details
 )
 
-// line is the payload of a finished event in the ledger, 29 bytes.
+// line is the payload of a finished event in the ledger, 37 bytes.
 type line struct {
 	status Status
 	proof  Proof
@@ -23,16 +23,18 @@ type line struct {
 	entity uint64
 	fact   uint64
 	flags  byte
+	listed time.Time // first listing
 }
 
 func (l line) encode() []byte {
-	b := make([]byte, 0, 29)
+	b := make([]byte, 0, 37)
 	b = append(b, byte(l.status), byte(l.proof))
 	b = binary.BigEndian.AppendUint16(b, l.kind)
 	b = appendTime(b, l.at)
 	b = appendNumber(b, l.entity)
 	b = appendNumber(b, l.fact)
-	return append(b, l.flags)
+	b = append(b, l.flags)
+	return appendTime(b, l.listed)
 }
 
 func decodeLine(b []byte) line {
@@ -41,6 +43,7 @@ func decodeLine(b []byte) line {
 	l.kind = uint16(h.one())<<8 | uint16(h.one())
 	l.at = timeAt(h.take(8))
 	l.entity, l.fact, l.flags = h.number(), h.number(), h.one()
+	l.listed = timeAt(h.take(8))
 	return l
 }
 

@@ -224,7 +224,7 @@ func (t *tx) ledgerSource(to place) *source {
 func (t *tx) lineRow(p place, l line, entity string) Row {
 	row := Row{
 		Event:  heygen.Event{ID: p.id, Type: t.typeName(l.kind), CreatedAt: p.created},
-		Status: l.status, Proof: l.proof, At: l.at, Entity: entity,
+		Status: l.status, Proof: l.proof, At: l.at, Listed: l.listed, Entity: entity,
 	}
 	if !p.created.IsZero() {
 		row.Event.Created = p.created.Format(time.RFC3339)
@@ -232,7 +232,7 @@ func (t *tx) lineRow(p place, l line, entity string) Row {
 	var d story
 	if l.flags&flagDetails != 0 {
 		d = t.storyAt(p)
-		row.Listed, row.Reason, row.Manual, row.Attempts, row.Twin = d.listed, d.reason, d.manual, d.attempts, d.twin
+		row.Reason, row.Manual, row.Attempts, row.Twin = d.reason, d.manual, d.attempts, d.twin
 		if d.created != "" {
 			row.Event.Created, row.Entity = d.created, d.entity
 		}

@@ -176,15 +176,12 @@ func (t *tx) lookUp(subjects []subject) error {
 }
 
 func (t *tx) fromLedger(q subject, p place, l line) {
-	q.Status, q.Proof, q.At, q.Listed = l.status, l.proof, l.at, l.at
+	q.Status, q.Proof, q.At, q.Listed = l.status, l.proof, l.at, l.listed
 	if l.flags&flagDetails == 0 {
 		return
 	}
 	d := t.storyAt(p)
 	q.Why, q.Twin = d.why, d.twin
-	if !d.listed.IsZero() {
-		q.Listed = d.listed
-	}
 }
 
 // settle notes which subjects are old enough to be judged.

@@ -195,7 +195,6 @@ func (m *model) check(t *rapid.T) {
 	}
 }
 
-
 func pool() []heygen.Event {
 	var all []heygen.Event
 	for i := range 10 {

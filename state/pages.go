@@ -2,7 +2,6 @@ package state
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"backstop/internal/heygen"
@@ -196,12 +195,13 @@ func (t *tx) listSeen(now time.Time, e heygen.Event, n named) error {
 	if err != nil {
 		return err
 	}
+	l.listed = now
 	p := place{e.CreatedAt, e.ID}
 	if err := t.putLine(now, p, nil, l); err != nil {
 		return err
 	}
 	if now.Sub(e.CreatedAt) < rememberYoung {
-		t.remember(strings.Clone(e.ID), finished{created: e.CreatedAt, status: Seen})
+		t.remember(e.ID, finished{created: e.CreatedAt, status: Seen})
 	}
 	return t.cover(now, p, fact, ending{status: Seen, proof: n.proof, at: n.at})
 }

@@ -2,6 +2,7 @@ package state
 
 import (
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,6 +115,7 @@ func (t *tx) recentOf(id string) (finished, bool) {
 
 // remember notes where a finished event lies; a zero status forgets it.
 func (t *tx) remember(id string, f finished) {
+	id = strings.Clone(id) // it may be a part of a whole page
 	t.over().recent[id] = f
 	t.after(func() { t.s.rows.remember(id, f) })
 }

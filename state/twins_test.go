@@ -92,7 +92,9 @@ func TestASeenTwinInTheLedgerCollapses(t *testing.T) {
 func TestCredits(t *testing.T) {
 	a := event("evt_a", "vid_1", "x", 3*time.Hour)
 	b := event("evt_b", "vid_1", "x", 2*time.Hour)
-	push := func(age time.Duration) Sighting { return Sighting{Fact: factOf(t, a), At: noon().Add(-age), Proof: Report} }
+	push := func(age time.Duration) Sighting {
+		return Sighting{Fact: factOf(t, a), At: noon().Add(-age), Proof: Report}
+	}
 	tests := []struct {
 		name   string
 		pushes []Sighting
