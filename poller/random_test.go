@@ -16,7 +16,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run only this seed of the random walks")
-	seedsFlag = flag.Uint64("seeds", 120, "how many random walks to run")
+	seedsFlag = flag.Uint64("seeds", 100, "how many random walks to run")
 )
 
 // TestRandomWalks lets hundreds of worlds misbehave, kills walks at random
