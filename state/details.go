@@ -1,11 +1,14 @@
 package state
 
+import "time"
+
 // story is what the ledger line of a finished event has no room for.
 //
 // Stored as version 1 ‖ the fields in the order of encode; new ones come last.
 type story struct {
 	why      string
-	twin     string // the kept event of the same fact
+	twin     string    // the kept event of the same fact
+	listed   time.Time // first listing
 	reason   Reason
 	manual   bool
 	attempts []Attempt
@@ -16,7 +19,7 @@ type story struct {
 // storyOf is what is worth keeping of a record.
 func storyOf(r *record) story {
 	return story{
-		why: r.why, twin: r.twin, reason: r.reason, manual: r.manual, attempts: r.attempts,
+		why: r.why, twin: r.twin, listed: r.listed, reason: r.reason, manual: r.manual, attempts: r.attempts,
 		created: r.createdText, entity: r.entity,
 	}
 }
@@ -30,6 +33,7 @@ func (d story) encode() []byte {
 	b := []byte{recordVersion}
 	b = appendText(b, d.why)
 	b = appendText(b, d.twin)
+	b = appendMoment(b, d.listed)
 	b = appendText(b, string(d.reason))
 	b = appendBool(b, d.manual)
 	b = appendAttempts(b, d.attempts)
@@ -43,7 +47,7 @@ func decodeStory(b []byte) story {
 		return story{}
 	}
 	return story{
-		why: h.text(), twin: h.text(), reason: Reason(h.text()), manual: h.one() != 0,
+		why: h.text(), twin: h.text(), listed: h.moment(), reason: Reason(h.text()), manual: h.one() != 0,
 		attempts: h.attempts(), created: h.text(), entity: h.text(),
 	}
 }

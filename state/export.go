@@ -32,18 +32,35 @@ func (s *Store) Export(ctx context.Context, yield func(SeenRecord) error) error 
 		})
 	}
 	if err == nil {
-		err = s.copyOut(ctx, func(t *tx) *bbolt.Bucket { return t.bucket(bucketReported) }, yield, func(k, v []byte) (SeenRecord, bool) {
-			o := decodeSorted(v)
-			return SeenRecord{ID: string(k), SeenAt: o.at, Proof: o.proof}, true
-		})
-	}
-	for i := 0; i < len(waiting) && err == nil; i++ {
-		err = yield(waiting[i])
+		err = s.reports(ctx, waiting, yield, func(sorted) bool { return true })
 	}
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
 	return nil
+}
+
+// Unlisted calls yield with the ids that recorders reported and no page has listed, in no order. Imports are not among them:
+// which of those were listed is not kept. No transaction is open while yield runs.
+func (s *Store) Unlisted(ctx context.Context, yield func(SeenRecord) error) error {
+	err := s.reports(ctx, s.rows.waiting(), yield, func(o sorted) bool { return o.proof != Import })
+	if err != nil {
+		return fmt.Errorf("list what is reported and not listed: %w", err)
+	}
+	return nil
+}
+
+// reports yields the ids that are only reported: those of the inbox, and the wanted ones of the bucket reported.
+func (s *Store) reports(ctx context.Context, waiting []SeenRecord, yield func(SeenRecord) error, want func(sorted) bool) error {
+	for _, one := range waiting {
+		if err := yield(one); err != nil {
+			return err
+		}
+	}
+	return s.copyOut(ctx, func(t *tx) *bbolt.Bucket { return t.bucket(bucketReported) }, yield, func(k, v []byte) (SeenRecord, bool) {
+		o := decodeSorted(v)
+		return SeenRecord{ID: string(k), SeenAt: o.at, Proof: o.proof}, want(o)
+	})
 }
 
 // waiting copies the ids of the inbox.

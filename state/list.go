@@ -237,6 +237,9 @@ func (t *tx) lineRow(p place, l line, entity string) Row {
 			row.Event.Created, row.Entity = d.created, d.entity
 		}
 	}
+	if row.Listed.IsZero() { // a line from before it said so
+		row.Listed = d.listed
+	}
 	row.Why = lineWhy(l, d)
 	return row
 }

@@ -161,6 +161,11 @@ func TestExportAndForget(t *testing.T) {
 	if len(got) != 3 || got["evt_a"] != Report || got["evt_i"] != Import || got["evt_w"] != Tap {
 		t.Errorf("exported %v", got)
 	}
+	var unlisted []string
+	mustDo(t, s.Unlisted(t.Context(), func(r SeenRecord) error { unlisted = append(unlisted, r.ID); return nil }))
+	if !slices.Equal(unlisted, []string{"evt_w"}) {
+		t.Errorf("unlisted are %q, want evt_w", unlisted)
+	}
 	found, err := s.Forget(noon(), []string{"evt_a", "evt_i", "evt_w", "evt_none"}, "ann")
 	mustDo(t, err)
 	if !slices.Equal(found, []string{"evt_a", "evt_i", "evt_w"}) {
