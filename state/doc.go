@@ -25,7 +25,8 @@
 //	                                                o the same, old lane · d dead · t twin that waits for its kept event
 //	              e, f or k ‖ …                     the same events by entity, by content, and twins by kept event: index.go
 //	ledger        day 4 → bucket:                   finished events, one sub-bucket a day so that a day is dropped at once
-//	                created_at 8 ‖ id               status 1 ‖ proof 1 ‖ type 2 ‖ seen 8 ‖ entity hash 8 ‖ fact hash 8 ‖ flags 1
+//	                created_at 8 ‖ id               status 1 ‖ proof 1 ‖ type 2 ‖ seen 8 ‖ entity hash 8 ‖ fact hash 8 ‖ flags 1 ‖
+//	                                                first listed 8
 //	              day 0 → bucket: id                the same, for undated events
 //	details       as ledger                         attempts and story of the events that have one
 //	days          day 4                             when an event of this ledger day was last handled 8, to the hour

@@ -32,6 +32,7 @@ type settings struct {
 	created  time.Time
 	base     string
 	baseline time.Time
+	begun    bool // there was a first run: the baseline is set, be it the very beginning
 	floor    time.Time
 	paired   bool
 	receiver Receiver
@@ -59,10 +60,10 @@ func (r Receiver) clone() Receiver {
 	return r
 }
 
-// Baseline returns the baseline, and false while there is none.
+// Baseline returns the baseline, and false while there is none. A zero baseline is the very beginning: every event is judged.
 func (s *Store) Baseline() (time.Time, bool) {
-	t := s.settings().baseline
-	return t, !t.IsZero()
+	m := s.settings()
+	return m.baseline, m.begun
 }
 
 // SetBaseline sets the baseline where there is none and returns the one that holds. It is rounded down to the second, so
@@ -72,8 +73,8 @@ func (s *Store) SetBaseline(at time.Time) (time.Time, error) {
 		if _, ok, err := t.get(t.bucket(bucketMeta), []byte(metaBaseline)); ok || err != nil {
 			return err
 		}
-		at := at.UTC().Truncate(time.Second)
-		t.after(func() { s.change(func(m *settings) { m.baseline = at }) })
+		at := at.UTC().Truncate(time.Second) // the zero time stays what it is
+		t.after(func() { s.change(func(m *settings) { m.baseline, m.begun = at, true }) })
 		return t.putMeta(metaBaseline, appendTime(nil, at))
 	})
 	if err != nil {
@@ -247,6 +248,7 @@ func (t *tx) readMeta() (settings, uint64, error) {
 		created:  timeAt(r.read(metaCreated)),
 		base:     string(r.read(metaBase)),
 		baseline: timeAt(r.read(metaBaseline)),
+		begun:    r.read(metaBaseline) != nil,
 		floor:    timeAt(r.read(metaFloor)),
 		paired:   r.read(metaPaired) != nil,
 	}

@@ -51,7 +51,7 @@ func (e *Engine) Diff(ctx context.Context, r DiffRequest, yield func(DiffRow) er
 	if err := e.judgeAll(p, events, r, emit); err != nil {
 		return summary, explain(err)
 	}
-	if err := e.unlisted(ctx, r, met, emit); err != nil {
+	if err := e.unmet(ctx, r, met, emit); err != nil {
 		return summary, explain(err)
 	}
 	if walkErr != nil {
@@ -88,14 +88,17 @@ func (e *Engine) preview(ctx context.Context, p *parts, r DiffRequest) ([]heygen
 	if e.store != nil {
 		baseline, _ = e.store.Baseline()
 	}
-	since := r.Since
-	if since.IsZero() && baseline.IsZero() {
-		since = p.client.Now().Add(-p.cfg.Reconcile.Lookback)
+	if r.Since.IsZero() && baseline.IsZero() {
+		r.Since = p.client.Now().Add(-p.cfg.Reconcile.Lookback)
+	}
+	walkers, err := newWalkers(p, e.store, baseline, e.log)
+	if err != nil {
+		return nil, err
 	}
 	var events []heygen.Event
 	known := map[string]bool{}
-	for _, w := range newWalkers(p, e.store, baseline, e.log) {
-		result, err := w.Preview(ctx, since, func(page []heygen.Event) error {
+	for _, w := range walkers {
+		result, err := w.Preview(ctx, r.Since, func(page []heygen.Event) error {
 			for _, event := range page {
 				if !known[event.ID] && within(event, r) {
 					known[event.ID] = true
@@ -174,27 +177,30 @@ func sign(s state.Status) string {
 	}
 }
 
-// unlisted adds what the state knows in the asked range and the walk did not
-// meet: unfinished events below the horizon, and with All what the receiver has
-// that is not listed.
-func (e *Engine) unlisted(ctx context.Context, r DiffRequest, met map[string]bool, emit func(DiffRow) error) error {
+// unmet adds what the state knows and the walk did not meet: unfinished events
+// below the horizon, and with All what the receiver has that is not listed.
+func (e *Engine) unmet(ctx context.Context, r DiffRequest, met map[string]bool, emit func(DiffRow) error) error {
 	if e.store == nil {
 		return nil
 	}
-	filter := state.Filter{Since: r.Since, Until: r.Until}
-	if !r.All {
-		filter.Status = []state.Status{state.Missed, state.Replaying, state.Dead, state.Listed}
+	filter := state.Filter{
+		Since: r.Since, Until: r.Until,
+		Status: []state.Status{state.Missed, state.Replaying, state.Dead, state.Listed, state.Settling},
 	}
-	return e.store.Events(ctx, filter, func(row state.Row) error {
-		finished := row.Status == state.Seen || row.Status == state.Ignored
-		switch {
-		case met[row.Event.ID]:
+	err := e.store.Events(ctx, filter, func(row state.Row) error {
+		if met[row.Event.ID] {
 			return nil
-		case finished && row.Listed.IsZero():
-			return emit(DiffRow{Sign: "-", Event: eventOf(row)})
-		case finished:
-			return nil // listed before, and finished: no difference
 		}
 		return emit(DiffRow{Sign: sign(row.Status), Event: eventOf(row)})
+	})
+	if err != nil || !r.All {
+		return err
+	}
+	return e.store.Unlisted(ctx, func(s state.SeenRecord) error {
+		if met[s.ID] || s.SeenAt.Before(r.Since) || (!r.Until.IsZero() && !s.SeenAt.Before(r.Until)) {
+			return nil
+		}
+		row := state.Row{Event: heygen.Event{ID: s.ID}, Status: state.Seen, Proof: s.Proof, At: s.SeenAt, Why: "reported, not listed"}
+		return emit(DiffRow{Sign: "-", Event: eventOf(row)})
 	})
 }

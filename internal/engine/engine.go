@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"backstop/internal/config"
@@ -56,7 +57,8 @@ type Engine struct {
 	options Options
 	started time.Time // the first run's baseline is no later than this
 
-	turn turn // one walk at a time
+	turn     turn        // one walk at a time
+	caughtUp atomic.Bool // a sweep missed before the start was looked for
 
 	mu    sync.Mutex
 	parts *parts // guarded by mu; replaced whole by Reload

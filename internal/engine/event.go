@@ -53,7 +53,27 @@ func eventOf(row state.Row) Event {
 
 // Events gives the known events that the filter chooses, newest first.
 func (e *Engine) Events(ctx context.Context, f state.Filter, yield func(Event) error) error {
-	return explain(e.store.Events(ctx, f, func(row state.Row) error { return yield(eventOf(row)) }))
+	return explain(e.store.Events(ctx, f, func(row state.Row) error { return yield(e.told(row)) }))
+}
+
+// told is a stored event with the reason that the state does not keep: how long
+// an event settles follows from the configuration.
+func (e *Engine) told(row state.Row) Event {
+	if row.Why == "" && row.Status == state.Settling {
+		row.Why = settlingWhy(row, e.now(), e.current().cfg.Reconcile.Settle)
+	}
+	return eventOf(row)
+}
+
+func settlingWhy(row state.Row, now time.Time, settle time.Duration) string {
+	born := row.Event.CreatedAt
+	if born.IsZero() {
+		born = row.Listed
+	}
+	if settled := born.Add(settle); now.Before(settled) {
+		return "settling until " + settled.UTC().Format(time.RFC3339)
+	}
+	return "settled, and judged by the next pass"
 }
 
 // Event gives all that is known of one event.
@@ -65,7 +85,7 @@ func (e *Engine) Event(id string) (Event, error) {
 	if row == nil {
 		return Event{}, unknown(id)
 	}
-	return eventOf(*row), nil
+	return e.told(*row), nil
 }
 
 // unknown is the answer for an id that the state has never heard of.

@@ -40,11 +40,10 @@ func (e *Engine) Poll(ctx context.Context) (Pass, error) { return e.pass(ctx, st
 func (e *Engine) Sweep(ctx context.Context) (Pass, error) {
 	between := func(ctx context.Context) error {
 		e.turn.yield()
-		if !e.current().schedule.Due() {
-			return nil
+		if e.current().schedule.Due() {
+			_, _ = e.passInTurn(ctx, state.Poll, nil) // noted and logged; a failed poll is no reason to end the sweep
 		}
-		_, err := e.passInTurn(ctx, state.Poll, nil)
-		return err
+		return e.store.Err()
 	}
 	return e.pass(ctx, state.Sweep, between)
 }
@@ -137,14 +136,16 @@ func (e *Engine) prepare(ctx context.Context, p *parts) error {
 		return nil
 	}
 	baseline, ok := e.store.Baseline()
+	var err error
 	if !ok {
-		var err error
 		if baseline, err = e.firstRun(ctx, p); err != nil {
 			return err
 		}
 	}
 	p.baseline = baseline
-	p.walkers = newWalkers(p, e.store, baseline, e.log)
+	if p.walkers, err = newWalkers(p, e.store, baseline, e.log); err != nil {
+		return err
+	}
 	p.judging = reconcile.NewJudging(e.store, policy(p.cfg, baseline, e.store.Floor()), e.log)
 	return nil
 }
@@ -165,12 +166,13 @@ func (e *Engine) firstRun(ctx context.Context, p *parts) (time.Time, error) {
 	return baseline, nil
 }
 
-// baselineOf is where a first run that began then puts its baseline. The zero
-// time is before every event.
+// baselineOf is where a first run that began then puts its baseline. One before
+// every event is the first second that the state can tell from none: each later
+// run would be a first run again.
 func baselineOf(start config.Start, begun time.Time) time.Time {
 	switch {
 	case start.Beginning:
-		return time.Time{}
+		return time.Unix(1, 0)
 	case start.At.IsZero():
 		return begun
 	}

@@ -28,24 +28,51 @@ func queries(cfg *config.Config) []heygen.Query {
 
 // newWalkers makes one walker per query. A nil store is a preview's: it only
 // reads.
-func newWalkers(p *parts, store *state.Store, baseline time.Time, log *slog.Logger) []*poller.Walker {
+func newWalkers(p *parts, store *state.Store, baseline time.Time, log *slog.Logger) ([]*poller.Walker, error) {
 	var ledger poller.Ledger
+	var marks map[heygen.Query]state.Position
 	if store != nil {
+		var err error
+		if marks, err = store.Marks(); err != nil {
+			return nil, fmt.Errorf("marks: %w", err)
+		}
 		ledger = store
 	}
 	var all []*poller.Walker
 	for _, q := range queries(p.cfg) {
+		begin := begins(q, marks, baseline)
+		if begin.After(baseline) {
+			log.Info("new query: older events are not walked by polls and sweeps", "query", q.String(), "from", begin)
+		}
 		all = append(all, poller.New(p.client, ledger, poller.Options{
 			Query:         q,
 			PageSize:      p.cfg.Heygen.PageSize,
 			Settle:        p.cfg.Reconcile.Settle,
 			Lookback:      p.cfg.Reconcile.Lookback,
 			SweepLookback: p.cfg.Reconcile.SweepLookback,
-			Baseline:      baseline,
+			Baseline:      begin,
 			Logger:        log,
 		}))
 	}
-	return all
+	return all, nil
+}
+
+// begins is where a query without a mark begins: at the baseline, or, where
+// others have been walked before it, where the slowest of them stands.
+func begins(q heygen.Query, marks map[heygen.Query]state.Position, baseline time.Time) time.Time {
+	if _, walked := marks[q]; walked || len(marks) == 0 {
+		return baseline
+	}
+	var slowest time.Time
+	for _, position := range marks {
+		if slowest.IsZero() || position.Mark.Before(slowest) {
+			slowest = position.Mark
+		}
+	}
+	if slowest.Before(baseline) {
+		return baseline
+	}
+	return slowest
 }
 
 // policy is how events are judged now.

@@ -34,6 +34,28 @@ func (e *Engine) job(ctx context.Context, kind state.Kind) {
 		return
 	}
 	_, _ = e.Poll(ctx)
+	if e.sweepOverdue(time.Now()) {
+		_, _ = e.Sweep(ctx)
+	}
+}
+
+// sweepOverdue reports, once in a process, that a sweep was due while none ran:
+// a daily one must not be put off by a restart each day.
+func (e *Engine) sweepOverdue(now time.Time) bool {
+	if !e.caughtUp.CompareAndSwap(false, true) {
+		return false
+	}
+	since, _ := e.store.Baseline()
+	for _, q := range queries(e.current().cfg) {
+		position, err := e.store.Position(q, state.Sweep)
+		if err != nil || position.Completed.IsZero() {
+			continue
+		}
+		since = position.Completed
+		break
+	}
+	_, due := e.current().schedule.Next(since)
+	return !since.IsZero() && due.Before(now)
 }
 
 // watch ends the run when the state latches: what the file holds is not known

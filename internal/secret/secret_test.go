@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 )
 
 const hidden = "whsec_do-not-print"
@@ -55,8 +53,6 @@ func everyForm(t *testing.T, v any) map[string]string {
 	}
 	b, err := json.Marshal(v)
 	text("json", b, err)
-	b, err = yaml.Marshal(v)
-	text("yaml", b, err)
 	b, err = xml.Marshal(v)
 	text("xml", b, err)
 	var log bytes.Buffer
