@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,17 +18,13 @@ import (
 	"backstop/poller"
 )
 
-// load reads the configuration; its warnings go to stderr. The values under the
-// keys must be there, without keys all values.
+// load reads the configuration. The values under the keys must be there, without
+// keys all values. Its warnings are for run and config check: repeated by every
+// verb they would be read by nobody.
 func (a *app) load(keys ...string) (*config.Config, error) {
-	cfg, warnings, err := config.Load(a.configOptions())
+	cfg, _, err := config.Load(a.configOptions())
 	if err == nil {
 		err = cfg.Need(keys...)
-	}
-	for _, warning := range warnings {
-		if !a.flags.quiet && !a.json {
-			fmt.Fprintf(a.Err, "backstop: warning: %s\n", warning)
-		}
 	}
 	if err != nil {
 		return nil, exit.Wrap(exit.Config, "", err)

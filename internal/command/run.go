@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -29,6 +30,7 @@ func (a *app) runCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		a.warn(logger)
 		hangup := make(chan os.Signal, 1)
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
@@ -37,4 +39,12 @@ func (a *app) runCommand() *cobra.Command {
 			Version: version(), Logger: logger,
 		})
 	})
+}
+
+// warn logs what works in the configuration and had better be changed.
+func (a *app) warn(log *slog.Logger) {
+	_, warnings, _ := config.Load(a.configOptions())
+	for _, warning := range warnings {
+		log.Warn("configuration", "warning", warning.String())
+	}
 }

@@ -42,7 +42,7 @@ func remedies() []remedy {
 		{state.ErrHeld, exit.Held, ""},
 		{state.ErrFull, exit.Failed, ""},
 		{state.ErrLatched, exit.Failed, "start backstop again; it goes on from the last commit"},
-		{state.ErrMissing, exit.Failed, "run `backstop run` or `backstop reconcile` first, or set state.path"},
+		{state.ErrMissing, exit.Failed, ""},
 		{state.ErrForeign, exit.Config, ""},
 		{context.DeadlineExceeded, exit.Timeout, "run it again with more time"},
 		{context.Canceled, exit.Interrupted, "run it again; it goes on from where it stopped"},

@@ -27,8 +27,9 @@ func CutURLs(s string) string {
 }
 
 func cutURL(u string) string {
-	// Backslashes at the end escape the quote that follows; they stay.
-	text := strings.TrimRight(u, `\`)
+	// Backslashes at the end escape the quote that follows, and punctuation
+	// there belongs to the sentence; both stay.
+	text := strings.TrimRight(u, `\,;:.)`)
 	tail := u[len(text):]
 	text = userInfo.ReplaceAllString(text, "${1}…@")
 	if at := secretPart.FindStringIndex(text); at != nil {
