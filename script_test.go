@@ -67,7 +67,7 @@ const scriptConfig = `
 heygen: {base_url: "http://${API}", rate: 0, timeout: 5s}
 receiver: {url: "http://${RECEIVER}/hook?signed=query-31cc", headers: {X-Auth: "${SCRIPT_HEADER}"}}
 schedule: {poll: "@every 1s", sweep: "@every 1h"}
-reconcile: {settle: 5m, lookback: 1h, sweep_lookback: 24h, start: beginning}
+reconcile: {settle: 5m, lookback: 1h, sweep_lookback: 24h, start: 2020-01-01}
 replay: {rate: 0, backoff_min: 50ms, backoff_max: 200ms}
 admin: {listen: "${ADMIN}"}
 `
@@ -281,20 +281,20 @@ func eventually(ts *testscript.TestScript, what string, look func() (done bool, 
 	}
 }
 
-// waitfor STATUS URL: until it answers so. waitfor line FILE REGEXP: until the
-// file has such a line.
+// waitfor STATUS URL [REGEXP]: until it answers so. waitfor line FILE REGEXP:
+// until the file has such a line.
 func waitFor(ts *testscript.TestScript, neg bool, args []string) {
-	if arg(ts, neg, args, 2)[0] != "line" {
-		eventually(ts, strings.Join(args, " "), func() (bool, string) {
-			status, body, err := ask(http.MethodGet, args[1], nil, nil)
-			return strconv.Itoa(status) == args[0], fmt.Sprint(status, " ", body, err)
-		})
-		return
+	look := func() (matches bool, text string) {
+		status, body, err := ask(http.MethodGet, args[1], nil, nil)
+		return strconv.Itoa(status) == args[0], fmt.Sprint(status, " ", body, err)
 	}
-	pattern := regexp.MustCompile("(?m)" + arg(ts, neg, args, 3)[2])
+	if arg(ts, neg, args, 2)[0] == "line" {
+		look = func() (bool, string) { return true, ts.ReadFile(args[1]) }
+	}
+	pattern := regexp.MustCompile("(?m)" + append(args, "")[2])
 	eventually(ts, strings.Join(args, " "), func() (bool, string) {
-		text := ts.ReadFile(args[1])
-		return pattern.MatchString(text), text
+		matches, text := look()
+		return matches && pattern.MatchString(text), text
 	})
 }
 
@@ -317,7 +317,7 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	status, answer, err := ask(args[1], args[2], body, args[min(len(args), 4):])
 	ts.Check(err)
-	_, err = io.WriteString(ts.Stdout(), answer)
+	_, err = fmt.Fprintln(ts.Stdout(), strings.TrimSuffix(answer, "\n"))
 	ts.Check(err)
 	inspect(ts, args[2], answer)
 	if strconv.Itoa(status) != args[0] {
@@ -348,10 +348,14 @@ func ask(method, url string, body []byte, headers []string) (status int, answer 
 }
 
 // json FILE PATH=VALUE…: the file is one line, a JSON object with these values;
-// an absent one is "<nil>".
+// an absent one is "<nil>". Of stderr it is the last line, behind the log.
 func jsonObject(ts *testscript.TestScript, neg bool, args []string) {
-	file := arg(ts, neg, args, 1)[0]
-	checkLine(ts, ts.ReadFile(file), args[1:])
+	text := ts.ReadFile(arg(ts, neg, args, 1)[0])
+	if args[0] == "stderr" {
+		lines := strings.SplitAfter(text, "\n")
+		text = lines[max(0, len(lines)-2)]
+	}
+	checkLine(ts, text, args[1:])
 }
 
 // jsonlines FILE COUNT PATH=VALUE…: so many lines, each a JSON object with these
@@ -425,26 +429,35 @@ func sameJSON(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // event NAME [KEY=VALUE…]: HeyGen makes an event, whose id is in $NAME. The keys
-// are push, event_type, entity_id, hidden, and age (of created_at).
+// are push, event_type, entity_id, hidden, age (of created_at), and count, for
+// several of which the last has the name.
 func event(ts *testscript.TestScript, neg bool, args []string) {
-	recipe := map[string]any{}
+	recipe, count := map[string]string{}, 1
 	for _, pair := range arg(ts, neg, args, 1)[1:] {
 		key, value, _ := strings.Cut(pair, "=")
-		if key == "age" {
-			age, err := time.ParseDuration(value)
-			ts.Check(err)
-			key, value = "created_at", time.Now().Add(-age).UTC().Format(time.RFC3339)
+		var err error
+		switch key {
+		case "age":
+			var age time.Duration
+			age, err = time.ParseDuration(value)
+			recipe["created_at"] = time.Now().Add(-age).UTC().Format(time.RFC3339)
+		case "count":
+			count, err = strconv.Atoi(value)
+		default:
+			recipe[key] = value
 		}
-		recipe[key] = value
+		ts.Check(err)
 	}
 	body, err := json.Marshal(recipe)
 	ts.Check(err)
-	status, answer, err := ask(http.MethodPost, "http://"+ts.Getenv("API")+"/simulate/event", body, nil)
-	ts.Check(err)
-	if status != http.StatusCreated {
-		ts.Fatalf("the stand-in answers %d: %s", status, answer)
+	for range count {
+		status, answer, err := ask(http.MethodPost, "http://"+ts.Getenv("API")+"/simulate/event", body, nil)
+		ts.Check(err)
+		if status != http.StatusCreated {
+			ts.Fatalf("the stand-in answers %d: %s", status, answer)
+		}
+		ts.Setenv(args[0], valueAt(parseObject(ts, answer), "event_id"))
 	}
-	ts.Setenv(args[0], valueAt(parseObject(ts, answer), "event_id"))
 }
 
 // deliveries ID WHAT…: the receiver gets, and has in this order, these of the
