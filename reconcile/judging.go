@@ -33,7 +33,6 @@ type Judging struct {
 	store  *state.Store
 	policy Policy
 	log    *slog.Logger
-	paused bool // the mismatch was acted on; a person's resume is not undone
 }
 
 // NewJudging judges the events of s by p, whose Baseline and Floor are taken
@@ -148,18 +147,16 @@ func (j *Judging) mismatch(now time.Time, sum *Judged) error {
 		return fmt.Errorf("compare reported ids: %w", err)
 	}
 	if unlisted < strangers || matched > 0 {
-		j.paused = false
 		return nil
 	}
 	sum.Mismatch = fmt.Sprintf("%d reported ids were never listed and none ever matched: "+
 		"the receiver must report the Heygen-Event-Id of the push; correct it, then run backstop resume", unlisted)
-	if j.paused || j.store.Receiver().Paused != "" {
+	if receiver := j.store.Receiver(); receiver.Paused != "" || receiver.Overruled {
 		return nil
 	}
-	if err := j.store.Pause(now, sum.Mismatch, "backstop"); err != nil {
+	if err := j.store.Pause(now, sum.Mismatch, state.PausedByBackstop); err != nil {
 		return fmt.Errorf("pause replaying: %w", err)
 	}
-	j.paused = true
 	j.log.Warn("replaying paused: reported ids match nothing that is listed", "unlisted", unlisted)
 	return nil
 }

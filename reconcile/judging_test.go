@@ -148,11 +148,13 @@ func TestMismatchPausesOnce(t *testing.T) {
 		if err := s.Resume(time.Now(), "ann"); err != nil {
 			t.Fatal(err)
 		}
-		if sum, err := j.Pass(t.Context(), time.Now(), nil); err != nil || sum.Mismatch == "" {
-			t.Errorf("%+v, %v", sum, err)
-		}
-		if s.Receiver().Paused != "" {
-			t.Error("a person's resume was undone")
+		for _, j := range []*Judging{j, NewJudging(s, judgePolicy(), nil)} { // the second as of the next process
+			if sum, err := j.Pass(t.Context(), time.Now(), nil); err != nil || sum.Mismatch == "" {
+				t.Errorf("%+v, %v", sum, err)
+			}
+			if s.Receiver().Paused != "" {
+				t.Error("a person's resume was undone")
+			}
 		}
 	})
 }

@@ -200,7 +200,11 @@ func (t *tx) lapse(now time.Time) error {
 			return err
 		}
 	}
-	return t.lapseReported(now.Add(-t.s.options.Retention))
+	behind, ok := t.s.behind(now)
+	if !ok {
+		return nil
+	}
+	return t.lapseReported(behind)
 }
 
 func (t *tx) lapseReported(before time.Time) error {

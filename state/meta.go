@@ -52,6 +52,7 @@ type Receiver struct {
 	Paused        string    `json:"paused,omitempty"` // why; "": not paused
 	PausedAt      time.Time `json:"paused_at,omitzero"`
 	PausedBy      string    `json:"paused_by,omitempty"`
+	Overruled     bool      `json:"overruled,omitempty"` // a person resumed what backstop itself had paused; it does not pause for that again
 }
 
 // clone shares nothing with r.
@@ -111,6 +112,9 @@ func (t *tx) setPaired(now time.Time) error {
 // Receiver returns a copy of what is known about the receiver.
 func (s *Store) Receiver() Receiver { return s.settings().receiver.clone() }
 
+// PausedByBackstop is who paused where no person did.
+const PausedByBackstop = "backstop"
+
 // Pause stops replaying until Resume. Pausing what is paused keeps the older reason.
 func (s *Store) Pause(now time.Time, why, who string) error {
 	return s.receiverAct("pause replaying", func(t *tx, r *Receiver) error {
@@ -128,7 +132,7 @@ func (s *Store) Resume(now time.Time, who string) error {
 		if r.Paused == "" && r.Misconfigured == "" {
 			return nil
 		}
-		*r = Receiver{OKSeq: r.OKSeq, OKID: r.OKID, OKAt: r.OKAt}
+		*r = Receiver{OKSeq: r.OKSeq, OKID: r.OKID, OKAt: r.OKAt, Overruled: r.Overruled || r.PausedBy == PausedByBackstop}
 		return t.act(now, who, "resume", 1)
 	})
 }
@@ -170,7 +174,7 @@ func (t *tx) setReceiver(r Receiver) error {
 	if err != nil {
 		return err
 	}
-	r.Paused, r.PausedAt, r.PausedBy = stored.Paused, stored.PausedAt, stored.PausedBy
+	r.Paused, r.PausedAt, r.PausedBy, r.Overruled = stored.Paused, stored.PausedAt, stored.PausedBy, stored.Overruled
 	return t.storeReceiver(r)
 }
 

@@ -25,11 +25,10 @@ func (s *Store) retention() time.Duration { return s.options.Retention }
 // retention, and none of its events was handled within retention: never by the clock alone, and never without a mark. The
 // floor moves to the end of the day in the same transaction, so no crash leaves a day without records above the floor.
 func (s *Store) Prune(now time.Time) (days int, err error) {
-	mark := s.notes.lowestMark(s.retention())
-	if mark.IsZero() {
+	behind, ok := s.behind(now)
+	if !ok {
 		return 0, nil
 	}
-	behind := minTime(mark, now).Add(-s.retention())
 	err = s.update(false, func(t *tx) error {
 		days = 0
 		if err := t.expire(behind); err != nil {
@@ -46,6 +45,13 @@ func (s *Store) Prune(now time.Time) (days int, err error) {
 		return 0, fmt.Errorf("prune the state: %w", err)
 	}
 	return days, nil
+}
+
+// behind is the time before which records may go: behind every mark and behind now by retention. A clock that is set forward
+// alone drops nothing; without a mark nothing goes at all.
+func (s *Store) behind(now time.Time) (time.Time, bool) {
+	mark := s.notes.lowestMark(s.retention())
+	return minTime(mark, now).Add(-s.retention()), !mark.IsZero()
 }
 
 // lowestMark returns the mark behind which every query has been walked; zero while there is none. A query that nobody has
