@@ -212,6 +212,13 @@ func (r *Replayer) holdFull(now time.Time, err error) {
 	r.full, r.fullTil = err, now.Add(lookAgain)
 }
 
+// InFlight counts the attempts under way, of every Run and Drain.
+func (r *Replayer) InFlight() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.flying
+}
+
 func (r *Replayer) fly(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

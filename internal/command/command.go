@@ -69,10 +69,16 @@ func classify(ctx context.Context, err error) error {
 		return exit.Wrap(exit.Usage, "see `backstop --help`", err)
 	}
 	err = verb.error
-	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || exit.CodeOf(err) == exit.Interrupted) {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || unfinished(exit.CodeOf(err))) {
 		return exit.Errorf(exit.Interrupted, "run it again; it goes on from what is done", "interrupted")
 	}
 	return err
+}
+
+// unfinished reports whether a run that a signal ended may end with the code
+// only because it was ended.
+func unfinished(code exit.Code) bool {
+	return code == exit.Interrupted || code == exit.Differences || code == exit.Timeout
 }
 
 func (a *app) printError(err error) {

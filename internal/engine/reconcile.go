@@ -48,9 +48,14 @@ func (e *Engine) poll(ctx context.Context, sweep bool) (Pass, error) {
 	return e.Poll(ctx)
 }
 
-// drain sends what is due now and tells how many events the receiver took.
+// drain sends what is due now and tells how many events the receiver took. What
+// the daemon's own replayer has in flight is due, too: its answers are awaited.
 func (e *Engine) drain(ctx context.Context) (int, error) {
-	drained, err := e.current().replayer.Drain(ctx)
+	replayer := e.current().replayer
+	drained, err := replayer.Drain(ctx)
+	for err == nil && replayer.InFlight() > 0 {
+		err = pause(ctx, 20*time.Millisecond)
+	}
 	return drained.Seen, explain(err)
 }
 
