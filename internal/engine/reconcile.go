@@ -60,7 +60,8 @@ func (e *Engine) drain(ctx context.Context) (int, error) {
 }
 
 // wait drains until nothing is missed or replaying, or replaying stands still.
-func (e *Engine) wait(ctx context.Context, limit time.Duration) (int, error) {
+func (e *Engine) wait(caller context.Context, limit time.Duration) (int, error) {
+	ctx := caller
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
@@ -69,6 +70,9 @@ func (e *Engine) wait(ctx context.Context, limit time.Duration) (int, error) {
 	sent := 0
 	for e.unfinished() && e.held() == "" {
 		if err := pause(ctx, e.untilDue()); err != nil {
+			if caller.Err() != nil {
+				return sent, explain(caller.Err())
+			}
 			return sent, exit.Errorf(exit.Timeout, "give --timeout more time, or look at `backstop events --status missed,replaying`",
 				"events are still missed or replaying after %s", limit)
 		}
