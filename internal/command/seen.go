@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"backstop/internal/api"
 	"backstop/internal/engine"
 	"backstop/internal/exit"
+	"backstop/internal/heygen"
 )
 
 // importBite is how many bytes of records are sent in one request.
@@ -29,8 +29,25 @@ func (a *app) seenCommand() *cobra.Command {
 func (a *app) seenAddCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "add ID…", Short: "Record that the receiver has these events", Args: cobra.MinimumNArgs(1)}
 	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
-		return a.importSeen(ctx, strings.NewReader(strings.Join(args, "\n")), "argument")
+		var lines bytes.Buffer
+		for i, id := range args {
+			if !heygen.PrintableID(id) {
+				return exit.Errorf(exit.Usage, "an id is 1 to 512 printable ASCII bytes; nothing was recorded", "argument %d is no event id", i+1)
+			}
+			line, err := idLine(id)
+			if err != nil {
+				return err
+			}
+			lines.Write(line)
+		}
+		return a.importSeen(ctx, &lines, "argument")
 	}))
+}
+
+// idLine is the JSON line of a bare id.
+func idLine(id string) ([]byte, error) {
+	encoded, err := json.Marshal(api.ImportLine{ID: id})
+	return append(encoded, '\n'), err
 }
 
 func (a *app) seenImportCommand() *cobra.Command {
@@ -132,8 +149,7 @@ func seenLine(line []byte) ([]byte, error) {
 		}
 		return append(bytes.Clone(line), '\n'), nil
 	}
-	encoded, err := json.Marshal(api.ImportLine{ID: string(line)})
-	return append(encoded, '\n'), err
+	return idLine(string(line))
 }
 
 func (a *app) seenExportCommand() *cobra.Command {
