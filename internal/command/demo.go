@@ -33,6 +33,10 @@ func (a *app) demoCommand() *cobra.Command {
 			}
 			options.Logger, options.Terminal = logger, false
 		}
-		return demo.Run(ctx, options)
+		err := demo.Run(ctx, options)
+		if ctx.Err() != nil {
+			return context.Canceled // a signal ended it: what did not arrive by then says nothing
+		}
+		return err
 	})
 }
