@@ -504,7 +504,7 @@ func overwrite(ts *testscript.TestScript, neg bool, args []string) {
 
 // receive is the user's webhook endpoint as a program: receiver ADDRESS [REPORT
 // [TOKEN]]. GET /log tells what came, PUT /answer/STATUS what it answers from now
-// on.
+// on, also to those who take it for HeyGen.
 func receive(args []string) int {
 	var status atomic.Int64
 	status.Store(http.StatusOK)
@@ -516,6 +516,7 @@ func receive(args []string) int {
 	mux := http.NewServeMux()
 	mux.Handle("/", r.Handler())
 	mux.HandleFunc("GET /log", func(w http.ResponseWriter, _ *http.Request) { writeLog(w, r.Log()) })
+	mux.HandleFunc("GET /v3/webhooks/events", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) })
 	mux.HandleFunc("PUT /answer/{status}", func(w http.ResponseWriter, q *http.Request) {
 		n, err := strconv.Atoi(q.PathValue("status"))
 		if err != nil {
