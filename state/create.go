@@ -36,7 +36,11 @@ func create(o Options) error {
 		return fmt.Errorf("create state file %s: %w; try again", o.Path, err)
 	}
 	side := sideFile{Format: sideFormat, State: uuid, Clean: true}
-	if err := side.write(o.Path); err != nil {
+	err = side.write(o.Path)
+	if errors.Is(err, fs.ErrNotExist) { // another process has opened the new state, and took the draft for a leftover
+		err = side.write(o.Path)
+	}
+	if err != nil {
 		return fmt.Errorf("create side file: %w; see that %s is writable and has room", err, dir)
 	}
 	return nil
@@ -45,6 +49,11 @@ func create(o Options) error {
 // settleIn gives a draft its name, unless there is a file of that name.
 func settleIn(draft, name string) error {
 	err := os.Link(draft, name)
+	if errors.Is(err, fs.ErrNotExist) { // whoever made the state first took this draft for a leftover
+		if _, err := os.Lstat(name); err == nil {
+			return fs.ErrExist
+		}
+	}
 	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}

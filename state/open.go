@@ -157,6 +157,7 @@ func openStore(f *os.File, side *sideFile, o Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("state file: %w; try again", err), f.Close())
 	}
 	s.warnLoose(f)
+	clearLeftovers(o.Path)
 	if s.db, err = openBolt(f, o); err != nil {
 		return nil, err
 	}
