@@ -181,13 +181,21 @@ func (t *tx) meet(now time.Time, p place, n named) error {
 
 // strengthen gives a finished event a better proof: a seen one a stronger, an ignored one its first.
 func (t *tx) strengthen(now time.Time, p place, l line, proof Proof, at time.Time) error {
-	if l.status == Seen && !proof.Stronger(l.proof) {
+	better, ok := l.strengthened(proof, at)
+	if !ok {
 		return nil
 	}
-	better := l
-	better.status, better.proof, better.at = Seen, proof, at
-	better.flags &^= flagTwin
 	return t.putLine(now, p, &l, better)
+}
+
+// strengthened is the line with a proof; false where that says nothing new.
+func (l line) strengthened(proof Proof, at time.Time) (better line, ok bool) {
+	if l.status == Seen && !proof.Stronger(l.proof) {
+		return l, false
+	}
+	l.status, l.proof, l.at = Seen, proof, at
+	l.flags &^= flagTwin
+	return l, true
 }
 
 // lapse drops credits that account for nothing any more, and a bounded part of the reported ids beyond retention.

@@ -49,8 +49,9 @@ func (t *tx) oldestMissed() (oldest time.Time) {
 }
 
 // Event returns all that is known of one event, in whatever stage it is, with its data while that is kept; nil when nothing
-// is known. An id that is only reported has a zero Listed and a zero created_at. An id found neither among the unfinished
-// nor the reported ones is looked for in the whole ledger, newest day first.
+// is known. An id that is only reported has a zero Listed and a zero created_at. An id that is not among the unfinished ones
+// is looked for in the whole ledger, newest day first: also a reported one, for a report that comes after its event was
+// finished by an earlier process waits until the two meet.
 func (s *Store) Event(id string) (*Row, error) {
 	row, err := s.event(id)
 	if err != nil {
@@ -65,9 +66,6 @@ func (s *Store) event(id string) (*Row, error) {
 	if row != nil || err != nil {
 		return row, err
 	}
-	if reported {
-		return reportedRow(id, one.proof, one.at), nil
-	}
 	places, err := s.locate([]string{id})
 	if err != nil {
 		return nil, err
@@ -75,11 +73,18 @@ func (s *Store) event(id string) (*Row, error) {
 	err = s.view(func(t *tx) error {
 		if p, ok := places[id]; ok {
 			l, found, err := t.ledgerLine(p)
+			if reported { // they have not met yet; this is how they will
+				l, _ = l.strengthened(one.proof, one.at)
+			}
 			if found || err != nil {
 				found := t.lineRow(p, l, "")
 				row = &found
 				return err
 			}
+		}
+		if reported {
+			row = reportedRow(id, one.proof, one.at)
+			return nil
 		}
 		o, ok, err := t.reportedOf(id)
 		if ok {

@@ -259,3 +259,39 @@ func TestAnAgedReportMeetsItsFinishedEvent(t *testing.T) {
 	}
 	mustBeClean(t, s)
 }
+
+// An event was replayed by a process that was killed, and the receiver reports
+// it to the next one: what is told of it is its story, not that nothing listed it.
+func TestAReportAfterTheEndDoesNotHideTheEvent(t *testing.T) {
+	o := optionsIn(t)
+	s := mustOpen(t, o)
+	mustDo(t, s.SetPaired())
+	listed(t, s, event("evt_1", "video_1", "a", time.Hour), event("evt_3", "video_3", "a", time.Hour))
+	judged(t, s, noon())
+	settled(t, s, mustClaim(t, s, noon()), Seen, noon())
+	if _, err := s.Ignore(noon(), []string{"evt_3"}, "tired", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+
+	s = mustOpen(t, o)
+	reports := []Sighting{{ID: "evt_1", Proof: Report}, {ID: "evt_2", Proof: Report}, {ID: "evt_3", Proof: Report}}
+	if _, err := s.Record(noon(), reports); err != nil {
+		t.Fatal(err)
+	}
+	row, err := s.Event("evt_1")
+	if err != nil || row == nil {
+		t.Fatalf("Event: %v, %v", row, err)
+	}
+	if row.Proof != Replay || row.Listed.IsZero() || len(row.Attempts) != 1 || row.Event.CreatedAt.IsZero() {
+		t.Errorf("evt_1 is told as %+v", row)
+	}
+	row, err = s.Event("evt_2")
+	if err != nil || row == nil || row.Proof != Report || !row.Listed.IsZero() {
+		t.Errorf("evt_2 is told as %+v, %v", row, err)
+	}
+	row, err = s.Event("evt_3")
+	if err != nil || row == nil || row.Status != Seen || row.Proof != Report || row.Listed.IsZero() {
+		t.Errorf("evt_3, which was ignored, is told as %+v, %v", row, err)
+	}
+}
