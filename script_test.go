@@ -281,7 +281,7 @@ func eventually(ts *testscript.TestScript, what string, look func() (done bool, 
 	}
 }
 
-// waitfor STATUS URL [REGEXP]: until it answers so. waitfor line FILE REGEXP:
+// waitfor STATUS URL [REGEXP]: until it answers so; 0 is no answer. waitfor line FILE REGEXP:
 // until the file has such a line.
 func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 	look := func() (matches bool, text string) {
@@ -503,15 +503,20 @@ func overwrite(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // receive is the user's webhook endpoint as a program: receiver ADDRESS [REPORT
-// [TOKEN]]. GET /log tells what came, PUT /answer/STATUS what it answers from now
-// on, also to those who take it for HeyGen.
+// [TOKEN]]. GET /log tells what came and was answered, PUT /answer/STATUS what it
+// answers from now on, also to those who take it for HeyGen; 0 is never.
 func receive(args []string) int {
 	var status atomic.Int64
 	status.Store(http.StatusOK)
 	args = append(args, "", "")
 	r := receiver.New(receiver.Options{
 		Secrets: []string{os.Getenv("HEYGEN_WEBHOOK_SECRET")}, Strict: true, Report: args[1], Token: args[2],
-		Answer: func(receiver.Delivery, int) int { return int(status.Load()) },
+		Answer: func(receiver.Delivery, int) int {
+			if status.Load() == 0 {
+				select {} // until this process is killed
+			}
+			return int(status.Load())
+		},
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/", r.Handler())
