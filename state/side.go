@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -58,7 +59,8 @@ func (f sideFile) write(path string) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(sidePath(path), append(text, '\n'), 0o600)
+	// The draft lies beside the state, where the next opening clears it away, and not in the directory for temporary files.
+	return renameio.WriteFile(sidePath(path), append(text, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(path)))
 }
 
 // judgeSide compares the state with what lies beside it. A missing side file proves nothing.
