@@ -61,7 +61,7 @@ func proven(k state.Known) (Verdict, bool) {
 	case k.Status == state.Seen:
 		return Verdict{Status: state.Seen, Proof: k.Proof, Why: seenWhy(k)}, true
 	case k.Reported != state.None:
-		return Verdict{Status: state.Seen, Proof: k.Reported, Why: proofWhy(k.Reported, k.ReportedAt)}, true
+		return Verdict{Status: state.Seen, Proof: k.Reported, Why: k.Reported.Why(k.ReportedAt)}, true
 	case k.Credit != 0:
 		return Verdict{
 			Status: state.Seen, Proof: state.Report, Credit: k.Credit,
@@ -101,7 +101,7 @@ func exempt(e heygen.Event, p Policy) (Verdict, bool) {
 	case e.CreatedAt.IsZero():
 		return Verdict{}, false
 	case e.CreatedAt.Before(p.Baseline):
-		return Verdict{Status: state.Seen, Proof: state.Baseline, Why: "older than the baseline" + comma(p.Baseline)}, true
+		return Verdict{Status: state.Seen, Proof: state.Baseline, Why: state.Baseline.Why(p.Baseline)}, true
 	case e.CreatedAt.Before(p.Floor):
 		return Verdict{Status: state.Ignored, Why: "older than the floor" + comma(p.Floor) + ": its records were pruned"}, true
 	}
@@ -146,7 +146,7 @@ func flag(k state.Known) string {
 func seenWhy(k state.Known) string {
 	why := k.Why
 	if why == "" {
-		why = proofWhy(k.Proof, k.At)
+		why = k.Proof.Why(k.At)
 	}
 	if k.Elsewhere {
 		why += "; it was listed with another created_at before"
@@ -159,32 +159,6 @@ func storedWhy(k state.Known) string {
 		return k.Why
 	}
 	return fmt.Sprintf("%s%s", k.Status, comma(k.At))
-}
-
-// proofWhy tells in words how and since when the receiver is known to have an
-// event.
-func proofWhy(p state.Proof, t time.Time) string {
-	switch p {
-	case state.Query:
-		return "the receiver's database has it, asked" + at(t)
-	case state.Tap:
-		return "the tap saw the receiver accept its push" + at(t)
-	case state.Replay:
-		return "the receiver accepted a replay" + at(t)
-	case state.Report:
-		return "the receiver reported it" + at(t)
-	case state.Command:
-		return "the command knows it, asked" + at(t)
-	case state.Log:
-		return "the receiver's log has it, read" + at(t)
-	case state.Mirror:
-		return "the receiver forwarded its push" + at(t)
-	case state.Import:
-		return "imported as seen" + at(t)
-	case state.Baseline:
-		return "older than the first run" + comma(t)
-	}
-	return "the receiver has it" + comma(t)
 }
 
 func at(t time.Time) string {

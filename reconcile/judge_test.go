@@ -20,7 +20,7 @@ func TestJudge(t *testing.T) {
 		failing  = Policy{Settle: 5 * time.Minute, SourceFailed: "query: connection refused"}
 		floored  = Policy{Settle: 5 * time.Minute, Floor: now.Add(-30 * time.Minute)}
 		both     = Policy{Settle: 5 * time.Minute, Floor: now.Add(-30 * time.Minute), Baseline: now.Add(-20 * time.Minute)}
-		reported = "the receiver reported it at 2026-03-25T11:30:00Z"
+		reported = "reported by the receiver at 2026-03-25T11:30:00Z"
 		half     = now.Add(-30 * time.Minute)
 	)
 	for _, tc := range []struct {
@@ -64,11 +64,11 @@ func TestJudge(t *testing.T) {
 		{"seen although its walk goes on", old, state.Known{Walking: true, Reported: state.Report, ReportedAt: half}, policy,
 			Verdict{Status: state.Seen, Proof: state.Report, Why: reported}},
 		{"late proof for a missed one", old, state.Known{Status: state.Missed, Reported: state.Log, ReportedAt: half}, policy,
-			Verdict{Status: state.Seen, Proof: state.Log, Why: "the receiver's log has it, read at 2026-03-25T11:30:00Z"}},
+			Verdict{Status: state.Seen, Proof: state.Log, Why: "in the receiver's log, read at 2026-03-25T11:30:00Z"}},
 		{"late proof for a dead one", old, state.Known{Status: state.Dead, Reported: state.Mirror, ReportedAt: half}, policy,
-			Verdict{Status: state.Seen, Proof: state.Mirror, Why: "the receiver forwarded its push at 2026-03-25T11:30:00Z"}},
+			Verdict{Status: state.Seen, Proof: state.Mirror, Why: "mirrored by the receiver at 2026-03-25T11:30:00Z"}},
 		{"late proof for an ignored one", old, state.Known{Status: state.Ignored, Reported: state.Tap, ReportedAt: half}, policy,
-			Verdict{Status: state.Seen, Proof: state.Tap, Why: "the tap saw the receiver accept its push at 2026-03-25T11:30:00Z"}},
+			Verdict{Status: state.Seen, Proof: state.Tap, Why: "passed through the tap, answered 2xx at 2026-03-25T11:30:00Z"}},
 		{"on record as seen", old, state.Known{Status: state.Seen, Proof: state.Replay, At: half}, policy,
 			Verdict{Status: state.Seen, Proof: state.Replay, Why: "the receiver accepted a replay at 2026-03-25T11:30:00Z"}},
 		{"on record as seen, with its reason", old, state.Known{Status: state.Seen, Proof: state.Replay, At: half, Why: "the receiver answered 200 to attempt 2"}, policy,
@@ -76,11 +76,11 @@ func TestJudge(t *testing.T) {
 		{"on record under another created_at", old, state.Known{Status: state.Seen, Proof: state.Query, At: half, Elsewhere: true}, policy,
 			Verdict{Status: state.Seen, Proof: state.Query, Why: "the receiver's database has it, asked at 2026-03-25T11:30:00Z; it was listed with another created_at before"}},
 		{"the record beats a report", old, state.Known{Status: state.Seen, Proof: state.Command, At: half, Reported: state.Import}, policy,
-			Verdict{Status: state.Seen, Proof: state.Command, Why: "the command knows it, asked at 2026-03-25T11:30:00Z"}},
+			Verdict{Status: state.Seen, Proof: state.Command, Why: "the receiver's command has it, asked at 2026-03-25T11:30:00Z"}},
 		{"imported", old, state.Known{Reported: state.Import}, policy,
 			Verdict{Status: state.Seen, Proof: state.Import, Why: "imported as seen"}},
 		{"baseline on record", old, state.Known{Status: state.Seen, Proof: state.Baseline, At: half}, policy,
-			Verdict{Status: state.Seen, Proof: state.Baseline, Why: "older than the first run, 2026-03-25T11:30:00Z"}},
+			Verdict{Status: state.Seen, Proof: state.Baseline, Why: "baseline: older than the first run"}},
 
 		{"accounted for by an anonymous push", fresh, state.Known{Credit: 7, CreditAt: half}, policy,
 			Verdict{Status: state.Seen, Proof: state.Report, Credit: 7, Why: "its content matches an anonymous push reported at 2026-03-25T11:30:00Z"}},
@@ -114,7 +114,7 @@ func TestJudge(t *testing.T) {
 			Verdict{Status: state.Dead, Why: "refused"}},
 
 		{"older than the baseline", now.Add(-3 * time.Hour), state.Known{}, policy,
-			Verdict{Status: state.Seen, Proof: state.Baseline, Why: "older than the baseline, 2026-03-25T10:00:00Z"}},
+			Verdict{Status: state.Seen, Proof: state.Baseline, Why: "baseline: older than the first run"}},
 		{"at the baseline", now.Add(-2 * time.Hour), state.Known{}, policy,
 			Verdict{Status: state.Missed, Why: "listed, settled, no proof that the receiver has it"}},
 		{"older than the floor", old, state.Known{}, floored,
@@ -122,7 +122,7 @@ func TestJudge(t *testing.T) {
 		{"at the floor", half, state.Known{}, floored,
 			Verdict{Status: state.Missed, Why: "listed, settled, no proof that the receiver has it"}},
 		{"older than both", old, state.Known{}, both,
-			Verdict{Status: state.Seen, Proof: state.Baseline, Why: "older than the baseline, 2026-03-25T11:40:00Z"}},
+			Verdict{Status: state.Seen, Proof: state.Baseline, Why: "baseline: older than the first run"}},
 		{"proof beats the floor", old, state.Known{Reported: state.Report, ReportedAt: half}, floored,
 			Verdict{Status: state.Seen, Proof: state.Report, Why: reported}},
 		{"a record beats the baseline", now.Add(-3 * time.Hour), state.Known{Status: state.Missed, Why: "backfill"}, policy,

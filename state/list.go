@@ -252,28 +252,13 @@ func lineWhy(l line, d story) string {
 	if l.status == Ignored || l.proof == Report && d.why != "" {
 		return d.why
 	}
-	at := l.at.UTC().Format(time.RFC3339)
 	switch l.proof {
-	case Query:
-		return "the receiver's database has it, asked at " + at
-	case Tap:
-		return "passed through the tap, answered 2xx at " + at
 	case Replay:
-		return replayWhy(d, at)
-	case Report:
-		return "reported by the receiver at " + at
-	case Command:
-		return "the receiver's command has it, asked at " + at
-	case Log:
-		return "in the receiver's log, read at " + at
-	case Mirror:
-		return "mirrored by the receiver at " + at
-	case Import:
-		return "imported at " + at
-	case Baseline:
-		return "baseline: older than the first run"
+		return replayWhy(d, l.at.UTC().Format(time.RFC3339))
+	case None:
+		return d.why
 	}
-	return d.why
+	return l.proof.Why(l.at)
 }
 
 // replayWhy tells the attempt that arrived.

@@ -94,8 +94,9 @@ func (t *tx) settleFinished(o Outcome, flown flight) (Status, error) {
 		return 0, nil // forgotten, or pruned: there is nothing to add to
 	}
 	before := l
-	if o.Status == Seen && l.status == Ignored { // late proof, although a person had given it up
+	if o.Status == Seen && (l.status == Ignored || Replay.Stronger(l.proof)) { // also where a person had given it up
 		l.status, l.proof, l.at = Seen, Replay, o.Now
+		l.flags &^= flagTwin
 	}
 	d := t.storyAt(p)
 	d.attempts = closeAttempt(d.attempts, o.Attempt)

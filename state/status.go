@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Status is where an event stands. The zero Status means that the state holds
@@ -185,4 +186,33 @@ func (l Lane) String() string {
 		return "old"
 	}
 	return "live"
+}
+
+// Why tells in words how and since when it is known that the receiver has an event; a zero time is left out.
+func (p Proof) Why(at time.Time) string {
+	since := ""
+	if !at.IsZero() {
+		since = " at " + at.UTC().Format(time.RFC3339)
+	}
+	switch p {
+	case Query:
+		return "the receiver's database has it, asked" + since
+	case Tap:
+		return "passed through the tap, answered 2xx" + since
+	case Replay:
+		return "the receiver accepted a replay" + since
+	case Report:
+		return "reported by the receiver" + since
+	case Command:
+		return "the receiver's command has it, asked" + since
+	case Log:
+		return "in the receiver's log, read" + since
+	case Mirror:
+		return "mirrored by the receiver" + since
+	case Import:
+		return "imported as seen" + since
+	case Baseline:
+		return "baseline: older than the first run"
+	}
+	return "the receiver has it" + since
 }

@@ -42,7 +42,18 @@ func (h *handler) replay(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) replayOne(w http.ResponseWriter, r *http.Request) {
-	h.serveReplay(w, r, engine.ReplayRequest{IDs: []string{r.PathValue("id")}, Who: "the admin listener"})
+	if h.known(w, r) {
+		h.serveReplay(w, r, engine.ReplayRequest{IDs: []string{r.PathValue("id")}, Who: "the admin listener"})
+	}
+}
+
+// known answers 404 itself for an event that nobody has heard of.
+func (h *handler) known(w http.ResponseWriter, r *http.Request) bool {
+	_, err := h.engine.Event(r.PathValue("id"))
+	if err != nil {
+		writeError(w, http.StatusNotFound, err)
+	}
+	return err == nil
 }
 
 func (h *handler) serveReplay(w http.ResponseWriter, r *http.Request, request engine.ReplayRequest) {
@@ -60,7 +71,7 @@ func (h *handler) ignore(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) ignoreOne(w http.ResponseWriter, r *http.Request) {
 	var request PauseRequest
-	if decode(w, r, &request) {
+	if decode(w, r, &request) && h.known(w, r) {
 		h.serveIgnore(w, engine.IgnoreRequest{IDs: []string{r.PathValue("id")}, Why: request.Why, Who: or(request.Who, "the admin listener")})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +29,7 @@ type Streams struct {
 // Main runs one command line and gives the exit code. ctx ends with the first
 // signal.
 func Main(ctx context.Context, args []string, s Streams) int {
-	a := &app{Streams: s}
+	a := &app{Streams: s, json: slices.Contains(args, "--json")} // also for errors of the command line itself
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(s.In)

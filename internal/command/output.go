@@ -19,6 +19,14 @@ func (a *app) printJSON(v any) error {
 	return written(encoder.Encode(v))
 }
 
+// print prints a result in either form.
+func (a *app) print(object any, text string) error {
+	if a.json {
+		return a.printJSON(object)
+	}
+	return a.printf("%s\n", text)
+}
+
 // printf prints data for people.
 func (a *app) printf(format string, args ...any) error {
 	_, err := fmt.Fprint(a.Out, a.cut(fmt.Sprintf(format, args...)))

@@ -41,13 +41,14 @@ func (a *app) signCommand() *cobra.Command {
 	var flags secretFlags
 	cmd := &cobra.Command{Use: "sign", Short: "Print the HeyGen signature of a body on stdin", Args: cobra.NoArgs}
 	flags.add(cmd)
-	return verb(cmd, func(context.Context, []string) error {
+	return a.withJSON(verb(cmd, func(context.Context, []string) error {
 		key, body, err := a.keyAndBody(flags)
 		if err != nil {
 			return err
 		}
-		return a.printf("%s\n", heygen.Sign(key, body))
-	})
+		signature := heygen.Sign(key, body)
+		return a.print(map[string]string{"signature": signature}, signature)
+	}))
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -58,7 +59,7 @@ func (a *app) verifyCommand() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 	}
 	flags.add(cmd)
-	return verb(cmd, func(_ context.Context, args []string) error {
+	return a.withJSON(verb(cmd, func(_ context.Context, args []string) error {
 		key, body, err := a.keyAndBody(flags)
 		if err != nil {
 			return err
@@ -66,8 +67,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		if !heygen.Verify([]string{key}, body, args[0]) {
 			return exit.Errorf(exit.Failed, "check the secret, and that the body is byte for byte what was sent", "the signature is wrong")
 		}
-		return a.printf("ok\n")
-	})
+		return a.print(map[string]bool{"ok": true}, "ok")
+	}))
 }
 
 func (a *app) keyAndBody(flags secretFlags) (key string, body []byte, err error) {

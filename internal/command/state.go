@@ -31,7 +31,7 @@ func (a *app) stateInitCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "move an old file aside and accept the loss of what it knew")
-	return verb(cmd, func(ctx context.Context, _ []string) error {
+	return a.withJSON(verb(cmd, func(ctx context.Context, _ []string) error {
 		cfg, err := a.load("state")
 		if err != nil {
 			return err
@@ -43,8 +43,8 @@ func (a *app) stateInitCommand() *cobra.Command {
 		if err := engine.InitState(cfg, logger, force); err != nil {
 			return err
 		}
-		return a.printf("%s is ready; the first `backstop run` sets its baseline\n", cfg.State.Path)
-	})
+		return a.print(map[string]string{"path": cfg.State.Path}, cfg.State.Path+" is ready; the first `backstop run` sets its baseline")
+	}))
 }
 
 func (a *app) stateInfoCommand() *cobra.Command {

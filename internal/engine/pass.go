@@ -166,13 +166,12 @@ func (e *Engine) firstRun(ctx context.Context, p *parts) (time.Time, error) {
 	return baseline, nil
 }
 
-// baselineOf is where a first run that began then puts its baseline. One before
-// every event is the first second that the state can tell from none: each later
-// run would be a first run again.
+// baselineOf is where a first run that began then puts its baseline; the zero
+// time is before every event.
 func baselineOf(start config.Start, begun time.Time) time.Time {
 	switch {
 	case start.Beginning:
-		return time.Unix(1, 0)
+		return time.Time{}
 	case start.At.IsZero():
 		return begun
 	}
