@@ -3,16 +3,21 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -219,4 +224,189 @@ func leaks(text string, secrets map[string][]string) []string {
 		}
 	}
 	return found
+}
+
+// visit is one replay as it arrived.
+type visit struct {
+	id, life string
+	attempt  int
+	at       time.Time
+	status   int
+}
+
+func (v visit) accepted() bool { return v.status >= 200 && v.status < 300 }
+
+// replays watches what backstop sends to the receiver.
+type replays struct {
+	flying atomic.Int64
+	mu     sync.Mutex
+	visits []visit
+	coming chan struct{} // closed by the next one
+}
+
+func newReplays() *replays { return &replays{coming: make(chan struct{})} }
+
+func (r *replays) watch(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("X-Backstop-Replay") == "" {
+			next.ServeHTTP(rw, req)
+			return
+		}
+		attempt, _ := strconv.Atoi(req.Header.Get("X-Backstop-Attempt")) // 0 is found to be none later
+		v := visit{id: req.Header.Get("Heygen-Event-Id"), life: req.Header.Get("X-Life"), attempt: attempt, at: time.Now()}
+		r.arrive()
+		noted := &notedWriter{ResponseWriter: rw}
+		next.ServeHTTP(noted, req)
+		v.status = noted.status
+		r.leave(v)
+	})
+}
+
+func (r *replays) arrive() {
+	r.flying.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.coming)
+	r.coming = make(chan struct{})
+}
+
+func (r *replays) leave(v visit) {
+	r.flying.Add(-1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.visits = append(r.visits, v)
+}
+
+// next is closed when the next replay arrives.
+func (r *replays) next() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.coming
+}
+
+// all gives the replays in the order of their arrival.
+func (r *replays) all() []visit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	visits := slices.Clone(r.visits)
+	slices.SortStableFunc(visits, func(a, b visit) int { return a.at.Compare(b.at) })
+	return visits
+}
+
+// notedWriter remembers the status of an answer.
+type notedWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (n *notedWriter) WriteHeader(status int) {
+	n.status = status
+	n.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets the receiver break the connection.
+func (n *notedWriter) Unwrap() http.ResponseWriter { return n.ResponseWriter }
+
+// reports carries the receiver's reports to a daemon that is killed all the time:
+// it tries until one is taken, and notes when that was.
+type reports struct {
+	flying atomic.Int64
+	socket *http.Transport
+	ctx    context.Context
+	giveUp func()
+
+	mu    sync.Mutex
+	taken map[string]time.Time // when the first report of an id was answered 200
+}
+
+func newReports(socket string) *reports {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &reports{socket: overSocket(socket), ctx: ctx, taken: map[string]time.Time{}}
+	r.giveUp = func() { cancel(); r.socket.CloseIdleConnections() }
+	return r
+}
+
+// RoundTrip makes one report.
+func (r *reports) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		resp, err := r.try(req, body)
+		if err == nil && resp.StatusCode != http.StatusServiceUnavailable {
+			return resp, nil
+		}
+		if !pause(r.ctx, 5*time.Millisecond) {
+			return resp, r.ctx.Err()
+		}
+	}
+}
+
+func (r *reports) try(req *http.Request, body []byte) (*http.Response, error) {
+	req = req.Clone(r.ctx)
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	r.flying.Add(1)
+	resp, err := r.socket.RoundTrip(req)
+	r.flying.Add(-1)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close() // it has been read
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(answer))
+	if resp.StatusCode == http.StatusOK {
+		r.take(reportedIDs(body))
+	}
+	return resp, nil
+}
+
+func reportedIDs(body []byte) []string {
+	var ids []string
+	for line := range bytes.Lines(body) {
+		var item struct {
+			ID string `json:"event_id"`
+		}
+		if json.Unmarshal(line, &item) == nil && item.ID != "" {
+			ids = append(ids, item.ID)
+		}
+	}
+	return ids
+}
+
+// take notes that backstop has acknowledged ids.
+func (r *reports) take(ids []string) {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		if _, ok := r.taken[id]; !ok {
+			r.taken[id] = now
+		}
+	}
+}
+
+func (r *reports) all() map[string]time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.taken)
+}
+
+// readLines reads JSON lines.
+func readLines[T any](t *testing.T, text string) func(yield func(T) bool) {
+	return func(yield func(T) bool) {
+		t.Helper()
+		for line := range strings.Lines(text) {
+			var v T
+			if err := json.Unmarshal([]byte(line), &v); err != nil {
+				t.Fatalf("%v in line %q", err, line)
+			}
+			if !yield(v) {
+				return
+			}
+		}
+	}
 }

@@ -1,14 +1,11 @@
 package main_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -52,7 +49,7 @@ receiver:
     X-Life: ${LIFE:-none}
 schedule:
   poll: "@every 1s"
-  sweep: "@every 7s"
+  sweep: "SWEEP"
 reconcile:
   settle: 1s
   lookback: 6s
@@ -94,7 +91,7 @@ func TestKill(t *testing.T) {
 	t.Logf("%d kills, -seed %d", kills, seed)
 	binary := build(t)
 	modes := []killMode{
-		{name: "run"}, {name: "run, replays reported", reportsReplays: true}, {name: "run, busy", busy: true}, {name: "reconcile", oneShots: true},
+		{name: "run", sweeps: true}, {name: "run, replays reported", reportsReplays: true}, {name: "run, busy", busy: true}, {name: "reconcile", oneShots: true},
 	}
 	var sum figures
 	t.Run("worlds", func(t *testing.T) {
@@ -123,6 +120,7 @@ type killMode struct {
 	oneShots       bool // `backstop reconcile --wait` and `backstop seen import` instead of the daemon
 	reportsReplays bool // the receiver reports also what came by replay
 	busy           bool // more of everything
+	sweeps         bool // often; elsewhere what polls miss stays missed
 }
 
 // figures are what a run reached, to be shown and to prove that it was no tame one.
@@ -206,11 +204,14 @@ func newKillWorld(t *testing.T, binary string, mode killMode, seed uint64) *kill
 		defer w.listing.Add(-1)
 		api.ServeHTTP(rw, r)
 	}))
-	page := "20"
+	page, sweep := "20", "@every 1h"
 	if mode.busy {
 		page = "60"
 	}
-	config := strings.NewReplacer("LISTING", base, "RECEIVER", webhook, "PAGE", page).Replace(killConfig)
+	if mode.sweeps {
+		sweep = "@every 3s"
+	}
+	config := strings.NewReplacer("LISTING", base, "RECEIVER", webhook, "PAGE", page, "SWEEP", sweep).Replace(killConfig)
 	w.site = newSite(t, binary, config, "HEYGEN_API_KEY="+killKey, "HEYGEN_WEBHOOK_SECRET="+killSecret)
 	w.reports = newReports(filepath.Join(w.site.dir, "admin.sock"))
 	w.receiver = receiver.New(w.receiverOptions(seed))
@@ -232,7 +233,7 @@ func newKillWorld(t *testing.T, binary string, mode killMode, seed uint64) *kill
 
 func killOptions(mode killMode, seed uint64, push string) simulate.Options {
 	faults := simulate.Mild()
-	faults.SlowBy, faults.LateListingBy, faults.LateListing = 150*time.Millisecond, 2*time.Second, 0.05
+	faults.SlowBy, faults.LateListingBy, faults.LateListing = 150*time.Millisecond, 4*time.Second, 0.1
 	o := simulate.Options{
 		Seed: seed, Events: 400, Span: 5 * time.Minute, Rate: 25, PushURL: push, Secret: killSecret,
 		Lost: 0.3, Late: 0.1, LateBy: 1200 * time.Millisecond, Doubled: 0.05, RetryMin: 100 * time.Millisecond,
@@ -430,6 +431,11 @@ func (w *killWorld) checkEvents() map[string]listedEvent {
 // settle ends the bad times: no new events, no kills, until nothing is left to do.
 func (w *killWorld) settle() {
 	w.stop()
+	defer func() {
+		if w.t.Failed() {
+			w.t.Logf("the receiver never accepted %v\n%s", w.unserved(), w.site.said.tail())
+		}
+	}()
 	if w.mode.oneShots {
 		until(w.t, 90*time.Second, "one-shots leave nothing to do", w.settledByOneShot)
 		return
@@ -456,13 +462,16 @@ func (w *killWorld) settledByOneShot() bool {
 	return p.cmd.ProcessState.ExitCode() == 0 && w.everyoneServed() && w.quiet()
 }
 
-// everyoneServed reports whether the receiver has accepted every listed event.
+// everyoneServed reports whether the receiver has accepted every event, and
+// HeyGen lists them all.
 func (w *killWorld) everyoneServed() bool {
-	if w.heygen.Stats().Hidden > 0 {
-		return false
-	}
+	return w.heygen.Stats().Hidden == 0 && len(w.unserved()) == 0
+}
+
+// unserved are the listed events that the receiver has not accepted.
+func (w *killWorld) unserved() []string {
 	accepted := w.receiver.Accepted()
-	return !slices.ContainsFunc(w.heygen.Listed(), func(id string) bool { return accepted[id].Total() == 0 })
+	return slices.DeleteFunc(w.heygen.Listed(), func(id string) bool { return accepted[id].Total() > 0 })
 }
 
 // quiet asks backstop whether anything is left to do.
@@ -485,12 +494,12 @@ func (w *killWorld) quiet() bool {
 // answered and what backstop says.
 func (w *killWorld) judge() {
 	w.check()
-	listed, events, accepted := w.heygen.Listed(), w.checkEvents(), w.receiver.Accepted()
+	listed, events := w.heygen.Listed(), w.checkEvents()
 	w.events = len(listed)
+	for _, id := range w.unserved() {
+		w.t.Errorf("lost: %s was listed, and the receiver never accepted it", id)
+	}
 	for _, id := range listed {
-		if accepted[id].Total() == 0 {
-			w.t.Errorf("lost: %s was listed, and the receiver never accepted it", id)
-		}
 		if events[id].Status != "seen" {
 			w.t.Errorf("S1: %s ended as %q, want seen", id, events[id].Status)
 		}
@@ -654,191 +663,6 @@ func (w *killWorld) judgeLeftovers() {
 	for _, f := range files {
 		if !slices.Contains(known, f.Name()) {
 			w.t.Errorf("%s was left behind", f.Name())
-		}
-	}
-}
-
-// visit is one replay as it arrived.
-type visit struct {
-	id, life string
-	attempt  int
-	at       time.Time
-	status   int
-}
-
-func (v visit) accepted() bool { return v.status >= 200 && v.status < 300 }
-
-// replays watches what backstop sends to the receiver.
-type replays struct {
-	flying atomic.Int64
-	mu     sync.Mutex
-	visits []visit
-	coming chan struct{} // closed by the next one
-}
-
-func newReplays() *replays { return &replays{coming: make(chan struct{})} }
-
-func (r *replays) watch(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-		if req.Header.Get("X-Backstop-Replay") == "" {
-			next.ServeHTTP(rw, req)
-			return
-		}
-		attempt, _ := strconv.Atoi(req.Header.Get("X-Backstop-Attempt")) // 0 is found to be none later
-		v := visit{id: req.Header.Get("Heygen-Event-Id"), life: req.Header.Get("X-Life"), attempt: attempt, at: time.Now()}
-		r.arrive()
-		noted := &notedWriter{ResponseWriter: rw}
-		next.ServeHTTP(noted, req)
-		v.status = noted.status
-		r.leave(v)
-	})
-}
-
-func (r *replays) arrive() {
-	r.flying.Add(1)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	close(r.coming)
-	r.coming = make(chan struct{})
-}
-
-func (r *replays) leave(v visit) {
-	r.flying.Add(-1)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.visits = append(r.visits, v)
-}
-
-// next is closed when the next replay arrives.
-func (r *replays) next() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.coming
-}
-
-// all gives the replays in the order of their arrival.
-func (r *replays) all() []visit {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	visits := slices.Clone(r.visits)
-	slices.SortStableFunc(visits, func(a, b visit) int { return a.at.Compare(b.at) })
-	return visits
-}
-
-// notedWriter remembers the status of an answer.
-type notedWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-func (n *notedWriter) WriteHeader(status int) {
-	n.status = status
-	n.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets the receiver break the connection.
-func (n *notedWriter) Unwrap() http.ResponseWriter { return n.ResponseWriter }
-
-// reports carries the receiver's reports to a daemon that is killed all the time:
-// it tries until one is taken, and notes when that was.
-type reports struct {
-	flying atomic.Int64
-	socket *http.Transport
-	ctx    context.Context
-	giveUp func()
-
-	mu    sync.Mutex
-	taken map[string]time.Time // when the first report of an id was answered 200
-}
-
-func newReports(socket string) *reports {
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &reports{socket: overSocket(socket), ctx: ctx, taken: map[string]time.Time{}}
-	r.giveUp = func() { cancel(); r.socket.CloseIdleConnections() }
-	return r
-}
-
-// RoundTrip makes one report.
-func (r *reports) RoundTrip(req *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(req.Body)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		resp, err := r.try(req, body)
-		if err == nil && resp.StatusCode != http.StatusServiceUnavailable {
-			return resp, nil
-		}
-		if !pause(r.ctx, 5*time.Millisecond) {
-			return resp, r.ctx.Err()
-		}
-	}
-}
-
-func (r *reports) try(req *http.Request, body []byte) (*http.Response, error) {
-	req = req.Clone(r.ctx)
-	req.Body = io.NopCloser(bytes.NewReader(body))
-	r.flying.Add(1)
-	resp, err := r.socket.RoundTrip(req)
-	r.flying.Add(-1)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close() // it has been read
-	if err != nil {
-		return nil, err
-	}
-	resp.Body = io.NopCloser(bytes.NewReader(answer))
-	if resp.StatusCode == http.StatusOK {
-		r.take(reportedIDs(body))
-	}
-	return resp, nil
-}
-
-func reportedIDs(body []byte) []string {
-	var ids []string
-	for line := range bytes.Lines(body) {
-		var item struct {
-			ID string `json:"event_id"`
-		}
-		if json.Unmarshal(line, &item) == nil && item.ID != "" {
-			ids = append(ids, item.ID)
-		}
-	}
-	return ids
-}
-
-// take notes that backstop has acknowledged ids.
-func (r *reports) take(ids []string) {
-	now := time.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, id := range ids {
-		if _, ok := r.taken[id]; !ok {
-			r.taken[id] = now
-		}
-	}
-}
-
-func (r *reports) all() map[string]time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return maps.Clone(r.taken)
-}
-
-// readLines reads JSON lines.
-func readLines[T any](t *testing.T, text string) func(yield func(T) bool) {
-	return func(yield func(T) bool) {
-		t.Helper()
-		for line := range strings.Lines(text) {
-			var v T
-			if err := json.Unmarshal([]byte(line), &v); err != nil {
-				t.Fatalf("%v in line %q", err, line)
-			}
-			if !yield(v) {
-				return
-			}
 		}
 	}
 }
