@@ -47,7 +47,7 @@ type guard struct {
 // host refuses requests for another name, and more of them than can be served.
 func (g *guard) host(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !g.ours(r.Host) {
+		if !g.ours(r) {
 			writeError(w, http.StatusForbidden, exit.Errorf(exit.Usage, "call it by its address, or add the name to admin.hosts", "unknown Host"))
 			return
 		}
@@ -62,20 +62,27 @@ func (g *guard) host(next http.Handler) http.Handler {
 	})
 }
 
-// ours reports whether the Host names this listener: localhost, a literal
-// address, or a configured name.
-func (g *guard) ours(host string) bool {
-	name := host
-	if bare, _, err := net.SplitHostPort(host); err == nil {
+// ours reports whether the Host names this listener: the address that the
+// request came in at, localhost where that is loopback, or a configured name.
+func (g *guard) ours(r *http.Request) bool {
+	name := r.Host
+	if bare, _, err := net.SplitHostPort(r.Host); err == nil {
 		name = bare
 	}
-	name = strings.ToLower(strings.Trim(name, "[]"))
-	if name == "localhost" || net.ParseIP(name) != nil {
+	name = strings.Trim(name, "[]")
+	configured := func(h string) bool { return strings.EqualFold(h, name) || strings.EqualFold(h, r.Host) }
+	if slices.ContainsFunc(g.options.Hosts(), configured) {
 		return true
 	}
-	return slices.ContainsFunc(g.options.Hosts(), func(h string) bool {
-		return strings.EqualFold(h, name) || strings.EqualFold(h, host)
-	})
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok {
+		return true // a unix socket: no browser can be made to call it
+	}
+	if strings.EqualFold(name, "localhost") {
+		return local.IP.IsLoopback()
+	}
+	ip := net.ParseIP(name)
+	return ip.Equal(local.IP) || (ip.IsLoopback() && local.IP.IsLoopback())
 }
 
 // token refuses requests without the token, where one is set.

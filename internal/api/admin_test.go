@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -28,6 +30,8 @@ func TestAdminGuard(t *testing.T) {
 		{name: "its own address", host: "127.0.0.1:8710", want: 204},
 		{name: "localhost", host: "LOCALHOST:8710", want: 204},
 		{name: "IPv6", host: "[::1]:8710", want: 204},
+		{name: "an address of another machine", host: "192.0.2.1:8710", want: 403},
+		{name: "no host", host: "", want: 403},
 		{name: "configured name", host: "backstop.internal:8710", want: 204},
 		{name: "rebound name", host: "evil.example", want: 403},
 		{name: "name with an address in it", host: "127.0.0.1.evil.example", want: 403},
@@ -40,6 +44,8 @@ func TestAdminGuard(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/v1/pause", nil)
 			r.Host = tc.host
+			came := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8710}
+			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, came))
 			if tc.sent != "" {
 				r.Header.Set("Authorization", tc.sent)
 			}
