@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -222,7 +223,11 @@ func (s *shift) log() {
 	if now.Sent == was.Sent {
 		return
 	}
-	s.r.log.Info("replayed", "sent", now.Sent-was.Sent, "seen", now.Seen-was.Seen, "dead", now.Dead-was.Dead, "waiting", s.r.waiting())
+	level := slog.LevelInfo
+	if now.Seen == was.Seen && now.Dead == was.Dead {
+		level = slog.LevelDebug // an outage tells of its beginning and its end, not of each attempt
+	}
+	s.r.log.Log(context.Background(), level, "replayed", "sent", now.Sent-was.Sent, "seen", now.Seen-was.Seen, "dead", now.Dead-was.Dead, "waiting", s.r.waiting())
 }
 
 // report sums the shift up.
