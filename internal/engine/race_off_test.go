@@ -1,0 +1,6 @@
+//go:build !race
+
+package engine
+
+// usualSeeds is how many seeds the simulation runs unless it is told.
+const usualSeeds = 300

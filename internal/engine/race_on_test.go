@@ -1,0 +1,6 @@
+//go:build race
+
+package engine
+
+// usualSeeds are fewer where everything takes five times as long.
+const usualSeeds = 60
