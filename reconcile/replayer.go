@@ -42,6 +42,10 @@ type Drained struct {
 	Paused  string    // why replaying is held back, for people; "" it is not
 }
 
+// ErrHandOver is the cause to end a Run with whose work another Replayer takes
+// up: attempts in flight are then awaited for as long as they may take.
+var ErrHandOver = errors.New("replaying goes on in another replayer")
+
 // Replayer sends missed events to the receiver. Run and Drain may be used at
 // the same time: they share the workers, the rate and the order.
 type Replayer struct {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -58,7 +59,7 @@ func (s *shift) work(ctx context.Context) error {
 		}
 		s.sleep(ctx, wait)
 	}
-	s.finish()
+	s.finish(ctx)
 	return s.failed()
 }
 
@@ -174,7 +175,11 @@ func (s *shift) sleep(ctx context.Context, wait time.Duration) {
 
 // finish waits for the answers in flight, and cuts off what takes too long: its
 // outcome is then recorded as unknown, and the event is sent again later.
-func (s *shift) finish() {
+func (s *shift) finish(ctx context.Context) {
+	if cause := context.Cause(ctx); errors.Is(cause, ErrHandOver) || errors.Is(cause, context.DeadlineExceeded) {
+		s.workers.Wait() // the process lives on: the receiver's own time limit is enough
+		return
+	}
 	timer := time.AfterFunc(grace, func() { s.cut(errStopped) })
 	defer timer.Stop()
 	s.workers.Wait()

@@ -79,7 +79,7 @@ func sameFact(kept string) string { return "same fact as " + kept }
 
 // cover finds the missed and dead events of a fact that the receiver has now: within the collapse window they are one.
 func (t *tx) cover(now time.Time, p place, fact heygen.Fact, e ending) error {
-	window := t.s.options.CollapseWindow
+	window := t.s.rows.window()
 	if window <= 0 || p.created.IsZero() || e.proof == Baseline {
 		return nil
 	}

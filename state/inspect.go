@@ -64,7 +64,7 @@ func (s *Store) countBucket(info *Info, name string) error {
 	return s.view(func(t *tx) error {
 		switch name {
 		case bucketLedger:
-			info.Days = t.bucket(name).Stats().BucketN - 1
+			info.Days = len(t.ledgerDays())
 		case bucketDetails:
 			info.Records[name] = 0
 			return t.bucket(name).ForEachBucket(func(day []byte) error {

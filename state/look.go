@@ -74,7 +74,7 @@ type subject struct {
 func (s *Store) Look(p Policy) *Look {
 	if s != nil {
 		s.rows.mu.Lock()
-		s.rows.settle = p.Settle
+		s.rows.settle, s.rows.collapse = p.Settle, p.CollapseWindow
 		s.rows.mu.Unlock()
 	}
 	return &Look{s: s, p: p, given: make(map[uint64]bool), met: make(map[heygen.Fact][]sight)}

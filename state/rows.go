@@ -40,18 +40,19 @@ type flight struct {
 // rows is the memory of the life of events. What is in it follows the commits, through tx.after; what a transaction has
 // done and not yet committed is in its overlay.
 type rows struct {
-	mu      sync.Mutex
-	epoch   uint64 // this process; walks of another one have ended
-	settle  time.Duration
-	inbox   map[string]report
-	credits map[heygen.Fact][]credit // oldest first
-	recent  map[string]finished
-	order   []string // of recent, a ring
-	next    int      // place in order
-	flying  map[string]flight
-	echoes  map[heygen.Fact][]time.Time // replays answered 2xx whose anonymous report may still come
-	aged    time.Time                   // when the inbox was aged last
-	swept   string                      // how far reported was looked through; only writers use it
+	mu       sync.Mutex
+	epoch    uint64 // this process; walks of another one have ended
+	settle   time.Duration
+	collapse time.Duration
+	inbox    map[string]report
+	credits  map[heygen.Fact][]credit // oldest first
+	recent   map[string]finished
+	order    []string // of recent, a ring
+	next     int      // place in order
+	flying   map[string]flight
+	echoes   map[heygen.Fact][]time.Time // replays answered 2xx whose anonymous report may still come
+	aged     time.Time                   // when the inbox was aged last
+	swept    string                      // how far reported was looked through; only writers use it
 
 	bent atomic.Bool // a reader met damage in the index; see mend
 
@@ -88,7 +89,7 @@ func (t *tx) loadRows() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.epoch = rand.Uint64() | 1
-	r.settle = defaultSettle
+	r.settle, r.collapse = defaultSettle, t.s.options.CollapseWindow
 	r.inbox = make(map[string]report)
 	r.credits = make(map[heygen.Fact][]credit)
 	r.recent = make(map[string]finished)
@@ -215,4 +216,11 @@ func (t *tx) each(b *bbolt.Bucket, fn func(key, payload []byte) bool) {
 			return
 		}
 	}
+}
+
+// window is the collapse window of the last Look, which a reload may have changed.
+func (r *rows) window() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.collapse
 }

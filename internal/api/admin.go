@@ -16,7 +16,6 @@ import (
 type AdminOptions struct {
 	Hosts func() []string        // names to answer to beside the listener's own; a request with another Host is refused
 	Token func() (string, error) // "" means that none is needed
-	Busy  int                    // requests served at once; more are answered 503. 0: 64
 }
 
 // Admin serves what the admin listener shows, guarded: a Host that is not ours
@@ -24,8 +23,8 @@ type AdminOptions struct {
 // so is a request that a browser sends across sites; and where a token is set,
 // all but the health checks need it.
 func Admin(e *engine.Engine, o AdminOptions) http.Handler {
-	h := &handler{engine: e, daemon: true}
-	g := &guard{options: o, busy: make(chan struct{}, max(o.Busy, 64))}
+	h := newHandler(e, true)
+	g := &guard{options: o}
 	mux := http.NewServeMux()
 	for _, r := range h.routes() {
 		switch {
@@ -41,24 +40,16 @@ func Admin(e *engine.Engine, o AdminOptions) http.Handler {
 
 type guard struct {
 	options AdminOptions
-	busy    chan struct{} // a place for each request under way
 }
 
-// host refuses requests for another name, and more of them than can be served.
+// host refuses requests for another name.
 func (g *guard) host(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !g.ours(r) {
 			writeError(w, http.StatusForbidden, exit.Errorf(exit.Usage, "call it by its address, or add the name to admin.hosts", "unknown Host"))
 			return
 		}
-		select {
-		case g.busy <- struct{}{}:
-			defer func() { <-g.busy }()
-			next.ServeHTTP(w, r)
-		default:
-			w.Header().Set("Retry-After", "1")
-			writeError(w, http.StatusServiceUnavailable, exit.Errorf(exit.Failed, "try again", "too many requests at once"))
-		}
+		next.ServeHTTP(w, r)
 	})
 }
 

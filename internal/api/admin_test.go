@@ -16,7 +16,6 @@ func guarded(token string, hosts ...string) http.Handler {
 			Hosts: func() []string { return hosts },
 			Token: func() (string, error) { return token, nil },
 		},
-		busy: make(chan struct{}, 1),
 	}
 	ok := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 	return g.host(http.NewCrossOriginProtection().Handler(g.token(ok)))

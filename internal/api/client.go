@@ -158,7 +158,7 @@ func (c *Client) call(ctx context.Context, method, path string, body io.Reader, 
 		return err
 	}
 	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
-		return fmt.Errorf("read the answer to %s: %w", path, err)
+		return brokeOff(err)
 	}
 	return nil
 }

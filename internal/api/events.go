@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -28,7 +29,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 func (h *handler) event(w http.ResponseWriter, r *http.Request) {
 	event, err := h.engine.Event(r.PathValue("id"))
 	if err != nil {
-		writeError(w, http.StatusNotFound, err)
+		writeError(w, missing(err), err)
 		return
 	}
 	writeJSON(w, http.StatusOK, event)
@@ -51,9 +52,17 @@ func (h *handler) replayOne(w http.ResponseWriter, r *http.Request) {
 func (h *handler) known(w http.ResponseWriter, r *http.Request) bool {
 	_, err := h.engine.Event(r.PathValue("id"))
 	if err != nil {
-		writeError(w, http.StatusNotFound, err)
+		writeError(w, missing(err), err)
 	}
 	return err == nil
+}
+
+// missing is the status for an event that could not be told of.
+func missing(err error) int {
+	if errors.Is(err, engine.ErrUnknown) {
+		return http.StatusNotFound
+	}
+	return statusOf(err)
 }
 
 func (h *handler) serveReplay(w http.ResponseWriter, r *http.Request, request engine.ReplayRequest) {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 
+	"golang.org/x/sync/semaphore"
+
 	"backstop/internal/engine"
 	"backstop/internal/exit"
 )
@@ -15,7 +17,7 @@ import (
 // may do everything: the control socket is for the owner and root, and Admin
 // guards the part that it shows. daemon says that a daemon answers.
 func Handler(e *engine.Engine, daemon bool) http.Handler {
-	h := &handler{engine: e, daemon: daemon}
+	h := newHandler(e, daemon)
 	mux := http.NewServeMux()
 	for _, r := range h.routes() {
 		mux.HandleFunc(r.pattern, r.serve)
@@ -26,6 +28,11 @@ func Handler(e *engine.Engine, daemon bool) http.Handler {
 type handler struct {
 	engine *engine.Engine
 	daemon bool
+	bodies *semaphore.Weighted // bytes of reports that may be in memory
+}
+
+func newHandler(e *engine.Engine, daemon bool) *handler {
+	return &handler{engine: e, daemon: daemon, bodies: semaphore.NewWeighted(8 * maxReport)}
 }
 
 type route struct {

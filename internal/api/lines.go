@@ -102,7 +102,7 @@ func readLines[T any](body io.Reader, result any, yield func(T) error) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("the answer broke off: %w", err)
+			return brokeOff(err)
 		}
 	}
 }
@@ -122,4 +122,9 @@ func readLine[T any](line []byte, result any, yield func(T) error) (done bool, e
 		return true, fmt.Errorf("read a row: %w", err)
 	}
 	return false, yield(row)
+}
+
+// brokeOff is the error of an answer that did not come to its end.
+func brokeOff(err error) error {
+	return exit.Errorf(exit.Failed, "the daemon ended meanwhile; run it again, what is queued stays queued", "the answer broke off: %w", err)
 }

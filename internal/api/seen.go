@@ -24,7 +24,21 @@ func (h *handler) importSeen(w http.ResponseWriter, r *http.Request) {
 	h.record(w, r, state.Import)
 }
 
+// record keeps a report. Many large ones at once wait for each other: what they
+// hold in memory is bounded, and none is refused that could be recorded.
 func (h *handler) record(w http.ResponseWriter, r *http.Request, proof state.Proof) {
+	weight := int64(maxReport)
+	if r.ContentLength >= 0 {
+		weight = min(r.ContentLength, maxReport)
+	}
+	if err := h.bodies.Acquire(r.Context(), weight); err != nil {
+		return // nobody waits for the answer any more
+	}
+	defer h.bodies.Release(weight)
+	h.recordBody(w, r, proof)
+}
+
+func (h *handler) recordBody(w http.ResponseWriter, r *http.Request, proof state.Proof) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReport))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		writeError(w, http.StatusRequestEntityTooLarge, exit.Errorf(exit.Usage, "send it in several requests", "the body is over 8 MiB"))

@@ -43,19 +43,12 @@ func (a *app) configOptions() config.Options {
 // logger makes the log of a verb, on stderr. What the flags say beats the
 // configuration; the level may be changed later.
 func (a *app) logger(cfg *config.Config) (*slog.Logger, *slog.LevelVar, error) {
+	configured, err := a.level(cfg.Log.Level)
+	if err != nil {
+		return nil, nil, err
+	}
 	level := new(slog.LevelVar)
-	level.Set(cfg.Log.Level)
-	if a.flags.logLevel != "" {
-		if err := level.UnmarshalText([]byte(a.flags.logLevel)); err != nil {
-			return nil, nil, exit.Errorf(exit.Usage, "write debug, info, warn or error", "--log-level %q is no level", a.flags.logLevel)
-		}
-	}
-	switch {
-	case a.flags.verbose:
-		level.Set(slog.LevelDebug)
-	case a.flags.quiet:
-		level.Set(slog.LevelError)
-	}
+	level.Set(configured)
 	format := or(a.flags.logFormat, cfg.Log.Format)
 	if !slices.Contains([]string{log.Auto, log.Text, log.JSON}, format) {
 		return nil, nil, exit.Errorf(exit.Usage, "write auto, text or json", "--log-format %q is no format", format)
@@ -65,6 +58,23 @@ func (a *app) logger(cfg *config.Config) (*slog.Logger, *slog.LevelVar, error) {
 	}
 	options := log.Options{Level: level, Format: format, Color: a.flags.color, Terminal: a.terminal(), Env: lookupEnv, Cut: a.cut}
 	return log.New(a.Err, options), level, nil
+}
+
+// level is the log level that the flags ask for, else the configured one.
+func (a *app) level(configured slog.Level) (slog.Level, error) {
+	switch {
+	case a.flags.verbose:
+		return slog.LevelDebug, nil
+	case a.flags.quiet:
+		return slog.LevelError, nil
+	case a.flags.logLevel == "":
+		return configured, nil
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.flags.logLevel)); err != nil {
+		return 0, exit.Errorf(exit.Usage, "write debug, info, warn or error", "--log-level %q is no level", a.flags.logLevel)
+	}
+	return level, nil
 }
 
 // terminal reports whether stderr is a terminal.
@@ -144,8 +154,8 @@ func daemonOf(ctx context.Context, cfg *config.Config) *api.Client {
 	return nil
 }
 
-// holds reports whether the daemon answers, and is not that of another state
-// than the one that lies where this configuration has its own.
+// holds reports whether the daemon answers, and holds the state that this
+// configuration names; one that names none takes the daemon that there is.
 func holds(ctx context.Context, c *api.Client, cfg *config.Config) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -156,6 +166,9 @@ func holds(ctx context.Context, c *api.Client, cfg *config.Config) bool {
 	ours, err := filepath.Abs(cfg.State.Path)
 	if err != nil || ours == info.Path {
 		return true
+	}
+	if cfg.State.Path != config.Default().State.Path {
+		return false
 	}
 	_, err = os.Stat(ours)
 	return err != nil

@@ -22,7 +22,7 @@ func (a *app) runCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	return verb(cmd, func(ctx context.Context, _ []string) error {
-		cfg, err := a.load()
+		cfg, err := a.loadForRun()
 		if err != nil {
 			return err
 		}
@@ -35,10 +35,21 @@ func (a *app) runCommand() *cobra.Command {
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
 		return daemon.Run(ctx, daemon.Options{
-			Config: cfg, Load: func() (*config.Config, error) { return a.load() }, Reload: hangup, Env: os.LookupEnv, Level: level, Deep: checkInChild,
+			Config: cfg, Load: a.loadForRun, Reload: hangup, Env: os.LookupEnv, Level: level, Deep: checkInChild,
 			Version: version(), Logger: logger,
 		})
 	})
+}
+
+// loadForRun is load with the flags' log level in it, so that a reload keeps
+// what the flags say.
+func (a *app) loadForRun() (*config.Config, error) {
+	cfg, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Log.Level, err = a.level(cfg.Log.Level)
+	return cfg, err
 }
 
 // warn logs what works in the configuration and had better be changed.

@@ -115,7 +115,7 @@ func eachBite(from io.Reader, noun string, send func(bite []byte, firstLine int)
 		}
 		err := send(bite.Bytes(), first)
 		bite.Reset()
-		first = number + 1
+		first = number
 		return err
 	}
 	for scanner.Scan() {
@@ -124,12 +124,12 @@ func eachBite(from io.Reader, noun string, send func(bite []byte, firstLine int)
 		if err != nil {
 			return exit.Errorf(exit.Usage, "correct it and import again; known records do no harm", "%s %d: %w", noun, number, err)
 		}
-		bite.Write(line)
-		if bite.Len() >= importBite {
+		if bite.Len() > 0 && bite.Len()+len(line) > importBite {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
+		bite.Write(line)
 	}
 	if err := scanner.Err(); err != nil {
 		return exit.Errorf(exit.Failed, "", "%s %d: %w", noun, number+1, err)

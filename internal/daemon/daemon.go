@@ -18,6 +18,7 @@ import (
 	"backstop/internal/engine"
 	"backstop/internal/exit"
 	"backstop/internal/heygen"
+	"backstop/reconcile"
 )
 
 // Options makes a daemon.
@@ -68,7 +69,7 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	d.greet(where)
 	notify("READY=1")
-	defer notify("STOPPING=1")
+	context.AfterFunc(ctx, func() { notify("STOPPING=1") })
 	group.Go(func() error { return d.watchdog(ctx) })
 	group.Go(func() error { return d.work(ctx) })
 	return group.Wait()
@@ -140,7 +141,7 @@ func (d *daemon) work(ctx context.Context) error {
 			defer close(done)
 			if cfg := d.awaitReload(serving); cfg != nil {
 				reload <- cfg
-				cancel(errStopping)
+				cancel(reconcile.ErrHandOver)
 			}
 		}()
 		err := d.engine.Run(serving)

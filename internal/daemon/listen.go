@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,9 +18,10 @@ import (
 	"backstop/internal/exit"
 )
 
-// drainTime is how long requests under way may take when the daemon stops. The
-// whole stop takes under five seconds.
-const drainTime = 3 * time.Second
+// drainTime is how long requests under way may take when the daemon stops: a
+// little longer than a replay that one of them awaits. The whole stop takes
+// under five seconds.
+const drainTime = 4 * time.Second
 
 // limits bound what a listener accepts.
 type limits struct {
@@ -42,8 +44,14 @@ func adminLimits() limits {
 
 // serve serves until ctx ends, then lets what is under way end.
 func serve(ctx context.Context, group *errgroup.Group, l net.Listener, h http.Handler, lim limits) {
+	var open sync.WaitGroup // requests under way; the state is closed after the last of them
+	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		open.Add(1)
+		defer open.Done()
+		h.ServeHTTP(w, r)
+	})
 	server := &http.Server{
-		Handler:           h,
+		Handler:           counted,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       lim.read,
 		IdleTimeout:       time.Minute,
@@ -60,6 +68,7 @@ func serve(ctx context.Context, group *errgroup.Group, l net.Listener, h http.Ha
 		<-ctx.Done()
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 		defer cancel()
+		defer open.Wait()
 		if server.Shutdown(ending) != nil {
 			return server.Close()
 		}

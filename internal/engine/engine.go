@@ -57,6 +57,7 @@ type Engine struct {
 	options Options
 	started time.Time // the first run's baseline is no later than this
 
+	sweeping sync.Mutex  // one sweep at a time, also while it gives way to polls
 	turn     turn        // one walk at a time
 	caughtUp atomic.Bool // a sweep missed before the start was looked for
 
@@ -75,10 +76,9 @@ type parts struct {
 	schedule *poller.Schedule
 	replayer *reconcile.Replayer
 
-	mu       sync.Mutex
-	walkers  []*poller.Walker   // guarded by mu; made once the baseline is known
-	judging  *reconcile.Judging // guarded by mu; likewise
-	baseline time.Time          // guarded by mu
+	mu      sync.Mutex
+	walkers []*poller.Walker   // guarded by mu; made once the baseline is known
+	judging *reconcile.Judging // guarded by mu; likewise
 }
 
 // Open opens the state as the verb needs it and builds the parts. The caller
@@ -129,22 +129,13 @@ func (e *Engine) Close() error {
 	return explain(e.store.Close())
 }
 
-// Failed is closed when the state can no longer be written to; the process must
-// end and start again. A nil channel (no state) never closes.
-func (e *Engine) Failed() <-chan struct{} {
-	if e.store == nil {
-		return nil
-	}
-	return e.store.Failed()
-}
-
-// Err tells why Failed was closed.
-func (e *Engine) Err() error { return explain(e.store.Err()) }
-
 // Reload replaces what the configuration decides. State path, API base and the
-// listeners stay as they are until a restart; the caller says so.
+// listeners stay as they are until a restart; the caller says so. The state is
+// bound to its API base: another listing must not move its marks.
 func (e *Engine) Reload(cfg *config.Config) error {
-	built, err := e.build(cfg)
+	kept := *cfg
+	kept.Heygen.BaseURL = e.current().cfg.Heygen.BaseURL
+	built, err := e.build(&kept)
 	if err != nil {
 		return explain(err)
 	}

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"backstop/internal/exit"
@@ -88,10 +90,18 @@ func (e *Engine) Event(id string) (Event, error) {
 	return e.told(*row), nil
 }
 
+// ErrUnknown is in the error of an id that the state has never heard of.
+var ErrUnknown = errors.New("no such event is known")
+
 // unknown is the answer for an id that the state has never heard of.
 func unknown(id string) error {
-	return exit.Errorf(exit.Failed, "check the id; `backstop reconcile` reads the newest part of the listing", "no event %q is known", printable(id))
+	return exit.Wrap(exit.Failed, "check the id; `backstop reconcile` reads the newest part of the listing", unknownError(printable(id)))
 }
+
+type unknownError string // the id
+
+func (e unknownError) Error() string        { return fmt.Sprintf("no event %q is known", string(e)) }
+func (e unknownError) Is(target error) bool { return target == ErrUnknown }
 
 // printable cuts what is no id to something that can be shown.
 func printable(id string) string {

@@ -38,6 +38,8 @@ func (e *Engine) Poll(ctx context.Context) (Pass, error) { return e.pass(ctx, st
 // Sweep makes one sweep: a poll with the long lookback, which gives way to due
 // polls between two pages.
 func (e *Engine) Sweep(ctx context.Context) (Pass, error) {
+	e.sweeping.Lock()
+	defer e.sweeping.Unlock()
 	between := func(ctx context.Context) error {
 		e.turn.yield()
 		if e.current().schedule.Due() {
@@ -67,6 +69,10 @@ func (e *Engine) passInTurn(ctx context.Context, kind state.Kind, between func(c
 	pass.Requests = p.client.Requests() - before
 	pass.End = time.Now().UTC()
 	err = explain(err)
+	if errors.Is(err, context.Canceled) { // whoever asked has gone; that is no failure of backstop
+		e.log.Debug("pass interrupted", "kind", pass.Kind, "pages", pass.Pages)
+		return pass, err
+	}
 	e.note(p, pass, err)
 	if p.replayer != nil {
 		p.replayer.Wake()
@@ -142,7 +148,6 @@ func (e *Engine) prepare(ctx context.Context, p *parts) error {
 			return err
 		}
 	}
-	p.baseline = baseline
 	if p.walkers, err = newWalkers(p, e.store, baseline, e.log); err != nil {
 		return err
 	}

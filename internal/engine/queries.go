@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"backstop/internal/config"
@@ -63,12 +64,11 @@ func begins(q heygen.Query, marks map[heygen.Query]state.Position, baseline time
 	if _, walked := marks[q]; walked || len(marks) == 0 {
 		return baseline
 	}
-	var slowest time.Time
+	var all []time.Time
 	for _, position := range marks {
-		if slowest.IsZero() || position.Mark.Before(slowest) {
-			slowest = position.Mark
-		}
+		all = append(all, position.Mark) // zero where only an empty listing was walked: that holds the new one back, too
 	}
+	slowest := slices.MinFunc(all, time.Time.Compare)
 	if slowest.Before(baseline) {
 		return baseline
 	}
