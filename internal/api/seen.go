@@ -48,7 +48,7 @@ func (h *handler) recordBody(w http.ResponseWriter, r *http.Request, proof state
 		badRequest(w, "send it again", "the body broke off: %s", err.Error())
 		return
 	}
-	seen, unmatchable, err := parseSeen(body, proof, time.Now())
+	seen, unmatchable, err := parseSeen(body, proof, h.engine.Now())
 	if err != nil {
 		badRequest(w, `send {"event_id": …} objects, or event_type with event_data; nothing of this request was recorded`, "%s", err.Error())
 		return

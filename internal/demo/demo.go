@@ -88,6 +88,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, listing.Close())
 	}
+	defer webhook.Close() // served or not
 	d.world = simulate.New(worldOptions(d.options.Seed, "http://"+webhook.Addr().String()+"/webhooks/heygen"))
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	group, running := errgroup.WithContext(running)

@@ -62,7 +62,7 @@ func (e *Engine) Events(ctx context.Context, f state.Filter, yield func(Event) e
 // an event settles follows from the configuration.
 func (e *Engine) told(row state.Row) Event {
 	if row.Why == "" && row.Status == state.Settling {
-		row.Why = settlingWhy(row, e.now(), e.current().cfg.Reconcile.Settle)
+		row.Why = settlingWhy(row, e.Now(), e.current().cfg.Reconcile.Settle)
 	}
 	return eventOf(row)
 }

@@ -31,6 +31,7 @@ type ReplayRow struct {
 type Replayed struct {
 	Planned int    `json:"planned"`
 	Seen    int    `json:"seen"`
+	Ignored int    `json:"ignored,omitempty"` // given up by a person meanwhile
 	Dead    int    `json:"dead"`
 	Waiting int    `json:"waiting"`
 	Held    string `json:"held,omitempty"`
@@ -185,7 +186,9 @@ func (e *Engine) finished(open []string, result *Replayed, yield func(ReplayRow)
 			return nil, err
 		}
 		switch {
-		case row == nil, row.Status == state.Ignored, row.Status == state.Seen:
+		case row == nil, row.Status == state.Ignored:
+			result.Ignored++
+		case row.Status == state.Seen:
 			result.Seen++
 		case row.Status == state.Dead:
 			result.Dead++
@@ -229,7 +232,7 @@ func (e *Engine) Ignore(r IgnoreRequest) ([]ReplayRow, error) {
 			return nil, unknown(row.ID)
 		}
 	}
-	done, err := e.store.Ignore(e.now(), r.IDs, r.Why, r.Who)
+	done, err := e.store.Ignore(e.Now(), r.IDs, r.Why, r.Who)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -242,18 +245,18 @@ func (e *Engine) Ignore(r IgnoreRequest) ([]ReplayRow, error) {
 
 // Pause stops replaying until Resume; walks go on.
 func (e *Engine) Pause(why, who string) error {
-	return explain(e.store.Pause(e.now(), why, who))
+	return explain(e.store.Pause(e.Now(), why, who))
 }
 
 // Resume starts replaying again.
 func (e *Engine) Resume(who string) error {
-	if err := e.store.Resume(e.now(), who); err != nil {
+	if err := e.store.Resume(e.Now(), who); err != nil {
 		return explain(err)
 	}
 	e.current().replayer.Wake()
 	return nil
 }
 
-// now is the time of a transaction: the smaller of the local clock and the
+// Now is the time of a transaction: the smaller of the local clock and the
 // API's.
-func (e *Engine) now() time.Time { return e.current().client.Now() }
+func (e *Engine) Now() time.Time { return e.current().client.Now() }

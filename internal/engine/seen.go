@@ -9,7 +9,7 @@ import (
 // Record keeps what the receiver has. It returns once that is durable, with the
 // number of items that are now kept, known ones included.
 func (e *Engine) Record(seen []state.Sighting) (int, error) {
-	n, err := e.store.Record(e.now(), seen)
+	n, err := e.store.Record(e.Now(), seen)
 	if p := e.current(); err == nil && p.replayer != nil {
 		p.replayer.Wake() // the first report pairs
 	}
@@ -19,7 +19,7 @@ func (e *Engine) Record(seen []state.Sighting) (int, error) {
 // Forget takes back that the receiver has the events, and gives the ids that
 // were known. A forgotten event is judged again when a walk lists it again.
 func (e *Engine) Forget(ids []string, who string) ([]string, error) {
-	found, err := e.store.Forget(e.now(), ids, who)
+	found, err := e.store.Forget(e.Now(), ids, who)
 	return found, explain(err)
 }
 

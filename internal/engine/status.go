@@ -136,7 +136,7 @@ func (e *Engine) walkStatus(s *Status) error {
 	}
 	s.Lag = -1
 	if !completed.IsZero() {
-		s.Lag = max(0, e.now().Sub(completed).Seconds())
+		s.Lag = max(0, e.Now().Sub(completed).Seconds())
 	}
 	return nil
 }
