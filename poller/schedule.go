@@ -203,7 +203,7 @@ func (s *Schedule) guarded(ctx context.Context, k state.Kind, do func(context.Co
 				"job", k.String(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 		if n := s.skips(k) - before; n > 0 {
-			s.log.Warn("job took longer than its schedule: ticks were skipped",
+			s.log.Info("job took longer than its schedule: ticks were skipped",
 				"job", k.String(), "skipped", n, "took", time.Since(begin).Round(time.Millisecond))
 		}
 	}()

@@ -250,6 +250,9 @@ func (r *Replayer) settle(c *state.Claim, a Answer) (state.Status, error) {
 	if err != nil {
 		return 0, fmt.Errorf("settle replay of %s: %w", c.Event.ID, err)
 	}
+	if status == state.Dead {
+		r.log.Warn("event is dead: it waits for a person, see backstop explain", "event_id", c.Event.ID, "reason", out.Why)
+	}
 	r.edges(before, out, a, now)
 	return status, nil
 }

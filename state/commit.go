@@ -152,7 +152,8 @@ func (s *Store) attempt(batch []*call) (failed *call, err error) {
 		if p := recover(); p != nil {
 			// unreachable: only a damaged page or a bug panics in here. Nobody knows what is in memory now, but the file is
 			// as it was: the transaction is never committed.
-			failed, err = nil, s.latch(fmt.Errorf("panic in a transaction: %v\n%s", p, debug.Stack()))
+			s.log.Error("panic in a transaction", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			failed, err = nil, s.latch(damaged(s.options.Path, fmt.Sprintf("writing to it failed (%v)", p)))
 			release(bolt)
 		}
 	}()
@@ -242,8 +243,17 @@ func (s *Store) fault(point string) error {
 
 // view runs fn in a read transaction. It must be short and do nothing slow: while one is open the file grows with every
 // commit, and one that is open inside an update deadlocks.
-func (s *Store) view(fn func(*tx) error) error {
-	err := s.db.View(func(bolt *bbolt.Tx) error { return fn(newTx(s, bolt)) })
+//
+// A damaged page makes bbolt panic. Nothing that was read can be trusted then: the store is latched, and the next start
+// looks at the file closely before it goes on.
+func (s *Store) view(fn func(*tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic in a read", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = s.latch(damaged(s.options.Path, fmt.Sprintf("reading it failed (%v)", p)))
+		}
+	}()
+	err = s.db.View(func(bolt *bbolt.Tx) error { return fn(newTx(s, bolt)) })
 	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		return ErrClosed
 	}

@@ -127,7 +127,7 @@ func (t *tx) handFinished(id string, places map[string]place) (Requeued, error) 
 			return a, err
 		}
 		if found {
-			a.Was, a.Note = l.status, "it is "+l.status.String()+" already"
+			a.Was, a.Note = l.status, finishedNote(l.status)
 			return a, nil
 		}
 	}
@@ -151,4 +151,12 @@ func unique(ids []string) []string {
 		met[id] = true
 		return again
 	})
+}
+
+// finishedNote says why there is nothing to do about a finished event.
+func finishedNote(status Status) string {
+	if status == Ignored {
+		return "it is ignored already, and its data is gone"
+	}
+	return "it is " + status.String() + " already"
 }

@@ -20,7 +20,7 @@ const sideEvery = time.Minute
 const sideFormat = 1
 
 const remedyOlder = "put the newest copy back, or start anew with `backstop state init --force`, which forgets every " +
-	"report and makes that moment the baseline: what was missed before it then needs a backfill"
+	"report and makes that moment the baseline: what was missed before it is then not judged"
 
 // sideFile is what lies beside the state. It may lag behind the state, by a minute of commits or a kill; ahead of it, it
 // proves that the state was rolled back or lost.

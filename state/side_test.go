@@ -31,7 +31,7 @@ func TestSideFileRules(t *testing.T) {
 				t.Fatalf("got %v, want %v", err, c.want)
 			}
 			if err != nil {
-				mustName(t, err, "/var/lib/backstop/backstop.db", "newest copy back", "state init --force", "backfill")
+				mustName(t, err, "/var/lib/backstop/backstop.db", "newest copy back", "state init --force", "not judged")
 			}
 		})
 	}

@@ -102,6 +102,9 @@ type SeenLine struct {
 func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 	out := newLines(w)
 	err := h.engine.Export(r.Context(), func(s state.SeenRecord) error {
+		if s.Proof == state.Baseline {
+			return nil // a baseline is no receipt: imported, it would look like one
+		}
 		return out.row(SeenLine{ID: s.ID, CreatedAt: s.CreatedAt, SeenAt: s.SeenAt, Proof: s.Proof.String()})
 	})
 	out.end(nil, err)

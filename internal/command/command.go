@@ -35,11 +35,11 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return int(exit.OK)
 	}
-	err = classify(ctx, err)
+	err = classify(ctx, cmd, err)
 	a.printError(err)
 	return int(exit.CodeOf(err))
 }
@@ -64,10 +64,10 @@ func (f fromVerb) Unwrap() error { return f.error }
 
 // classify gives an error its exit code: what cobra says is about usage, and a
 // verb that a signal ended was interrupted.
-func classify(ctx context.Context, err error) error {
+func classify(ctx context.Context, cmd *cobra.Command, err error) error {
 	var verb fromVerb
 	if !errors.As(err, &verb) {
-		return exit.Wrap(exit.Usage, "see `backstop --help`", err)
+		return exit.Wrap(exit.Usage, "see `"+cmd.CommandPath()+" --help`", err)
 	}
 	err = verb.error
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || unfinished(exit.CodeOf(err))) {
@@ -98,6 +98,7 @@ func (a *app) root() *cobra.Command {
 		Short: "The safety net beside a receiver of HeyGen's webhooks",
 		Long: "backstop walks HeyGen's listing of webhook events, compares it with what your receiver has,\n" +
 			"and replays exactly what push delivery missed.",
+		Version:       version(),
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -141,7 +142,7 @@ func (a *app) withJSON(cmd *cobra.Command) *cobra.Command {
 func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return fmt.Errorf("%s needs a verb, see `%s --help`", cmd.CommandPath(), cmd.CommandPath())
+		return fmt.Errorf("%s needs a verb", cmd.Name())
 	}
 	cmd.AddCommand(verbs...)
 	return cmd

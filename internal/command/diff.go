@@ -66,6 +66,9 @@ func (a *app) printDiffSummary(s engine.DiffSummary, err error) error {
 		return nil
 	}
 	fmt.Fprintf(a.Err, "%d missed, %d settling, %d seen, %d dead\n", s.Missed, s.Settling, s.Seen, s.Dead)
+	if s == (engine.DiffSummary{Unpaired: s.Unpaired}) {
+		fmt.Fprintln(a.Err, "nothing is listed in this range; `backstop diff --since 48h` looks further back")
+	}
 	if s.Unpaired && s.Missed > 0 {
 		fmt.Fprintln(a.Err, "unpaired: nobody has told backstop yet what the receiver has, so all that is listed looks missed")
 	}

@@ -96,6 +96,7 @@ func (a *app) printExplained(event engine.Event) error {
 	line("since", stamp(event.ChangedAt))
 	line("same fact as", event.Twin)
 	line("next attempt", stamp(event.NextAt))
+	line("held", event.Held)
 	for i, attempt := range event.Attempts {
 		line(fmt.Sprintf("attempt %d", i+1), describe(attempt))
 	}

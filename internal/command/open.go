@@ -95,12 +95,12 @@ func (a *app) client(ctx context.Context, need engine.Need, keys ...string) (*ap
 	if err != nil {
 		return nil, err
 	}
-	if c := daemonOf(ctx, cfg); c != nil {
-		return c, nil
-	}
 	logger, _, err := a.logger(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if c := daemonOf(ctx, cfg); c != nil {
+		return c, nil
 	}
 	e, err := engine.Open(engine.Options{Config: cfg, Need: need, Version: version(), Logger: logger})
 	if err != nil {

@@ -92,7 +92,7 @@ func (a *app) confirm(ctx context.Context, c *api.Client, request engine.ReplayR
 func (a *app) ignoreCommand() *cobra.Command {
 	request := engine.IgnoreRequest{}
 	cmd := &cobra.Command{Use: "ignore ID…", Short: "Give events up by hand", Args: cobra.MinimumNArgs(1)}
-	cmd.Flags().StringVar(&request.Why, "reason", "", "why, for `backstop explain`")
+	cmd.Flags().StringVar(&request.Why, "reason", "", "why, for explain")
 	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
 		request.IDs, request.Who = args, who()
 		return a.ask(ctx, engine.Existing, func(c *api.Client) error {
@@ -115,7 +115,7 @@ func (a *app) printIgnored(row engine.ReplayRow) error {
 func (a *app) pauseCommand() *cobra.Command {
 	var why string
 	cmd := &cobra.Command{Use: "pause", Short: "Stop replaying; walks go on", Args: cobra.NoArgs}
-	cmd.Flags().StringVar(&why, "reason", "", "why, for `backstop status`")
+	cmd.Flags().StringVar(&why, "reason", "", "why, for status")
 	return a.withJSON(verb(cmd, func(ctx context.Context, _ []string) error {
 		return a.ask(ctx, engine.Create, func(c *api.Client) error {
 			if err := c.Pause(ctx, api.PauseRequest{Why: why, Who: who()}); err != nil {

@@ -30,7 +30,7 @@ func (a *app) runCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		a.warn(logger)
+		a.warn(cfg, logger)
 		hangup := make(chan os.Signal, 1)
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
@@ -53,9 +53,15 @@ func (a *app) loadForRun() (*config.Config, error) {
 }
 
 // warn logs what works in the configuration and had better be changed.
-func (a *app) warn(log *slog.Logger) {
+func (a *app) warn(cfg *config.Config, log *slog.Logger) {
 	_, warnings, _ := config.Load(a.configOptions())
 	for _, warning := range warnings {
 		log.Warn("configuration", "warning", warning.String())
+	}
+	if err := cfg.Need("heygen.api_key"); err != nil {
+		log.Warn("configuration", "warning", err.Error())
+	}
+	if cfg.Receiver.URL != "" && len(cfg.Receiver.Secrets) == 0 {
+		log.Warn("configuration", "warning", "receiver.secret: not set, replays are not signed; set it or HEYGEN_WEBHOOK_SECRET")
 	}
 }

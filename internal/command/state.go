@@ -109,10 +109,7 @@ func (a *app) stateCheck(ctx context.Context, c *api.Client) error {
 		return exit.Errorf(exit.Failed, "damaged records are read again from the listing; damaged pages need `backstop state init --force`",
 			"%s found", plural(problems, "problem"))
 	}
-	if a.json {
-		return nil
-	}
-	return a.printf("the state is sound\n")
+	return a.print(map[string]int{"problems": 0}, "the state is sound")
 }
 
 // checkFile looks at a state file in this process, which a damaged one may end.

@@ -69,7 +69,10 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	d.greet(where)
 	notify("READY=1")
-	context.AfterFunc(ctx, func() { notify("STOPPING=1") })
+	context.AfterFunc(ctx, func() {
+		notify("STOPPING=1")
+		d.log.Info("backstop stops: what is in flight is awaited")
+	})
 	group.Go(func() error { return d.watchdog(ctx) })
 	group.Go(func() error { return d.work(ctx) })
 	return group.Wait()
@@ -178,20 +181,33 @@ func (d *daemon) awaitReload(ctx context.Context) *config.Config {
 		}
 		cfg, err := d.options.Load()
 		if err != nil {
-			d.log.Error("configuration not reloaded; the old one stays in force", "error", err)
+			d.refuse(err)
 			continue
 		}
 		return cfg
 	}
 }
 
-// adopt puts a new configuration in force, and names what needs a restart.
-func (d *daemon) adopt(cfg *config.Config) {
-	if err := d.engine.Reload(cfg); err != nil {
+// refuse logs why a configuration was not taken, a line for each mistake.
+func (d *daemon) refuse(err error) {
+	var several *config.Errors
+	if !errors.As(err, &several) {
 		d.log.Error("configuration not reloaded; the old one stays in force", "error", err)
 		return
 	}
-	before := d.config.Swap(cfg)
+	for _, mistake := range several.Mistakes {
+		d.log.Error("configuration not reloaded; the old one stays in force", "mistake", mistake.String())
+	}
+}
+
+// adopt puts a new configuration in force, and names what needs a restart.
+func (d *daemon) adopt(cfg *config.Config) {
+	if err := d.engine.Reload(cfg); err != nil {
+		d.refuse(err)
+		return
+	}
+	d.config.Store(cfg)
+	before := d.options.Config // what runs until a restart
 	if d.options.Level != nil {
 		d.options.Level.Set(cfg.Log.Level)
 	}

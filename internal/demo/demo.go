@@ -126,7 +126,7 @@ func (d *demo) config(listing, webhook string) *config.Config {
 	cfg.Schedule.Poll = "@every 1s"
 	cfg.Reconcile.Settle = settle
 	cfg.Reconcile.Lookback = 30 * time.Second
-	cfg.Replay.Rate = 20
+	cfg.Replay.Rate = 2 // slow enough to be seen
 	cfg.Replay.BackoffMin = time.Second
 	cfg.State.Path = filepath.Join(d.dir, "backstop.db")
 	cfg.Control = filepath.Join(d.dir, "control.sock")

@@ -18,9 +18,10 @@ type snapshot struct {
 	world    simulate.Stats
 	settled  bool // the world makes no more events, and every push has had its fate
 	status   engine.Status
-	arrived  int // listed events that the receiver accepted, by push or by replay
-	pushed   int // of them by push
-	replayed int // of them by replay alone
+	arrived  int    // listed events that the receiver accepted, by push or by replay
+	pushed   int    // of them by push
+	replayed int    // of them by replay alone
+	example  string // one of those
 	missing  []string
 	repeated int // events that backstop sent although the push had arrived before
 }
@@ -40,6 +41,7 @@ func (d *demo) look(ctx context.Context) (snapshot, error) {
 			s.pushed++
 		default:
 			s.replayed++
+			s.example = id
 		}
 		s.arrived++
 	}
@@ -62,8 +64,9 @@ func (s snapshot) done() bool {
 // show draws until every event arrived or the time is up.
 func (d *demo) show(ctx context.Context) error {
 	screen := newScreen(d.options.Out, d.options.Terminal)
-	screen.say("a stand-in for HeyGen makes %d events and pushes them to a receiver; %d %% of the pushes get lost on the way", events, int(lost*100))
-	screen.say("backstop walks the listing, waits %s for pushes in flight, and replays what the receiver has not reported", settle)
+	screen.say("A stand-in for HeyGen makes %d events and pushes them to a receiver.", events)
+	screen.say("About %d %% of the pushes get lost on the way. backstop walks the listing, waits", int(lost*100))
+	screen.say("%s for pushes in flight, and replays what the receiver has not reported.\n", settle)
 	for {
 		s, err := d.look(ctx)
 		if err == nil {
@@ -91,6 +94,10 @@ func (d *demo) prove(shown error) error {
 	fmt.Fprintf(d.options.Out, "%6d lost       on the way\n", s.world.Listed-s.pushed)
 	fmt.Fprintf(d.options.Out, "%6d replayed   by backstop\n", s.replayed)
 	fmt.Fprintf(d.options.Out, "%6d missing\n", len(s.missing))
+	if example, err := d.client.Event(ctx, s.example); err == nil {
+		fmt.Fprintf(d.options.Out, "\nfor example %s, %s:\n  listed %s, %s\n", example.ID, example.Type,
+			example.CreatedAt.Format(time.TimeOnly), example.Reason)
+	}
 	if shown == nil && len(s.missing) > 0 {
 		return exit.Errorf(exit.Failed, "run it again", "%d events did not arrive", len(s.missing))
 	}

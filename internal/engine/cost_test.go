@@ -23,18 +23,18 @@ func calmPlan(events, pageSize int) plan {
 // An idle poll is one request and no commit, for as long as nothing happens.
 func TestIdlePollsCostOneRequestAndNoCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, 7, 1, 8, 0, 0, 0, time.UTC)))
+		atWork(t)
 		s := newScene(t, calmPlan(2000, 100))
 		l := s.live("", 0)
 		time.Sleep(30 * time.Minute) // the lookback reaches over nothing but history
 		synctest.Wait()
-		generation, commits, requests := s.generation(l), l.commits, s.world.Stats().Requests
+		generation, commits, requests := s.generation(l), l.made(), s.world.Stats().Requests
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
 		if n := s.world.Stats().Requests - requests; n != 20 {
 			t.Errorf("20 idle polls made %d requests, want 20", n)
 		}
-		if n := s.generation(l) - generation; n != 0 || l.commits != commits {
+		if n := s.generation(l) - generation; n != 0 || l.made() != commits {
 			t.Errorf("20 idle polls made %d commits, want none", n)
 		}
 		s.end()
@@ -47,7 +47,7 @@ func TestIdlePollsCostOneRequestAndNoCommit(t *testing.T) {
 // A walk makes one commit for ten pages, and one for its end.
 func TestWalkCommitsOnceInTenPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, 7, 1, 8, 0, 0, 0, time.UTC)))
+		atWork(t)
 		p := calmPlan(600, 10)
 		p.beginning, p.settle = true, 48*time.Hour // all is walked and nothing judged
 		s := newScene(t, p)
@@ -60,8 +60,8 @@ func TestWalkCommitsOnceInTenPages(t *testing.T) {
 			t.Fatalf("the walk listed %d events on %d pages, want 600 on 60; %d requests", info.Listed, info.Pages, stats.Requests)
 		}
 		// Six groups of pages, the baseline, the end of the walk, and one to spare.
-		if l.commits > 9 {
-			t.Errorf("a walk of 60 pages made %d commits, want 9 at most", l.commits)
+		if l.made() > 9 {
+			t.Errorf("a walk of 60 pages made %d commits, want 9 at most", l.made())
 		}
 		s.end()
 		for _, text := range s.errors {

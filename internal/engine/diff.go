@@ -57,8 +57,24 @@ func (e *Engine) Diff(ctx context.Context, r DiffRequest, yield func(DiffRow) er
 	if walkErr != nil {
 		return summary, explain(walkErr)
 	}
-	return summary, summary.differences()
+	return summary, summary.differences(e.diffHint())
 }
+
+// diffHint is what to do about what a diff finds missed.
+func (e *Engine) diffHint() string {
+	if e.store == nil {
+		return firstRunHint
+	}
+	if _, begun := e.store.Baseline(); !begun {
+		return firstRunHint
+	}
+	if held := e.held(); held != "" {
+		return "nothing is replayed now: " + held
+	}
+	return "`backstop reconcile` replays them"
+}
+
+const firstRunHint = "a first run judges only what comes after it began; set reconcile.start to have older events judged, too"
 
 func (s *DiffSummary) count(sign string) {
 	switch sign {
@@ -75,11 +91,11 @@ func (s *DiffSummary) count(sign string) {
 	}
 }
 
-func (s DiffSummary) differences() error {
+func (s DiffSummary) differences(hint string) error {
 	if s.Missed == 0 {
 		return nil
 	}
-	return exit.Errorf(exit.Differences, "`backstop reconcile` replays them", "%d missed", s.Missed)
+	return exit.Errorf(exit.Differences, hint, "%d missed", s.Missed)
 }
 
 // preview reads the listing of every query, oldest first in the end.

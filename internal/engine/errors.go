@@ -30,17 +30,18 @@ type remedy struct {
 	hint   string
 }
 
-// remedies lists what the lower floors can say, the most telling first. Errors
-// of the state end with their own remedy.
+// remedies lists what the lower floors can say, the most telling first. What
+// heygen and the state say mostly ends with its own remedy.
 func remedies() []remedy {
 	return []remedy{
-		{heygen.ErrCredentials, exit.Credentials, "check heygen.api_key (or HEYGEN_API_KEY) and the account it belongs to"},
-		{heygen.ErrUnreachable, exit.Timeout, "check the network and heygen.base_url, then run it again"},
-		{heygen.ErrRequest, exit.Failed, "check heygen.event_types and heygen.entity_id"},
-		{heygen.ErrUnreadable, exit.Failed, "check that heygen.base_url is HeyGen's API and no proxy answers for it"},
+		{heygen.ErrCredentials, exit.Credentials, ""},
+		{heygen.ErrUnreachable, exit.Timeout, ""},
+		{heygen.ErrRequest, exit.Failed, ""},
+		{heygen.ErrUnreadable, exit.Failed, ""},
 		{heygen.ErrCursor, exit.Failed, "run it again; the walk starts anew"},
 		{state.ErrHeld, exit.Held, ""},
 		{state.ErrFull, exit.Failed, ""},
+		{state.ErrDamaged, exit.Failed, ""},
 		{state.ErrLatched, exit.Failed, "start backstop again; it goes on from the last commit"},
 		{state.ErrMissing, exit.Failed, ""},
 		{state.ErrForeign, exit.Config, ""},

@@ -24,6 +24,7 @@ type Event struct {
 	ChangedAt time.Time `json:"changed_at,omitzero"`
 	NextAt    time.Time `json:"next_attempt_at,omitzero"`
 	Twin      string    `json:"same_fact_as,omitempty"`
+	Held      string    `json:"held,omitempty"` // why it is not sent now, although it is due
 	Attempts  []Attempt `json:"attempts,omitempty"`
 }
 
@@ -87,7 +88,11 @@ func (e *Engine) Event(id string) (Event, error) {
 	if row == nil {
 		return Event{}, unknown(id)
 	}
-	return e.told(*row), nil
+	event := e.told(*row)
+	if row.Status == state.Missed || row.Status == state.Replaying {
+		event.Held = e.held()
+	}
+	return event, nil
 }
 
 // ErrUnknown is in the error of an id that the state has never heard of.

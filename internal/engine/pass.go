@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"backstop/internal/config"
@@ -236,10 +237,18 @@ func (e *Engine) note(p *parts, pass Pass, err error) {
 	e.logPass(pass, err, before)
 }
 
+// gist is what stays the same while an error repeats: not its request id.
+func gist(err error) string {
+	if answered := (*heygen.Error)(nil); errors.As(err, &answered) && answered.RequestID != "" {
+		return strings.ReplaceAll(err.Error(), answered.RequestID, "")
+	}
+	return err.Error()
+}
+
 func (e *Engine) logPass(pass Pass, err error, before lastPass) {
 	level := slog.LevelInfo
 	switch {
-	case err != nil && before.err != nil && before.err.Error() == err.Error():
+	case err != nil && before.err != nil && gist(before.err) == gist(err):
 		level = slog.LevelDebug // it goes on as it was
 	case err != nil:
 		level = slog.LevelWarn

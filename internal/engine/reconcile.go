@@ -56,6 +56,9 @@ func (e *Engine) drain(ctx context.Context) (int, error) {
 	for err == nil && replayer.InFlight() > 0 {
 		err = pause(ctx, 20*time.Millisecond)
 	}
+	if err == nil { // it may have latched at what the daemon's replayer wrote: nothing more will be sent
+		err = e.store.Err()
+	}
 	return drained.Seen, explain(err)
 }
 

@@ -171,6 +171,9 @@ func (e *Engine) follow(ctx context.Context, planned []string, result Replayed, 
 		if result.Held = cmp.Or(e.manualHeld(), e.misconfigured()); result.Held != "" {
 			return result, exit.Errorf(exit.Differences, "they stay queued", "%s", result.Held)
 		}
+		if err := e.store.Err(); err != nil { // the daemon's replayer may have met it: nothing more will be sent
+			return result, explain(err)
+		}
 		if err := pause(ctx, e.untilDue()); err != nil {
 			return result, explain(err)
 		}

@@ -102,6 +102,13 @@ type post struct {
 
 func accepted(status int) bool { return status/100 == 2 }
 
+// atWork lets a bubble's clock, which begins in 2000, come to a time at which
+// events are dated.
+func atWork(t *testing.T) {
+	t.Helper()
+	time.Sleep(time.Until(time.Date(2026, 7, 1, 8, 0, 0, 0, time.UTC)))
+}
+
 // newScene makes a world that runs and a receiver; backstop is started by live.
 func newScene(t *testing.T, p plan) *scene {
 	s := &scene{t: t, plan: p, began: time.Now(), history: history{
@@ -490,6 +497,13 @@ func (l *life) isDead() bool {
 	default:
 		return false
 	}
+}
+
+// made is how many commits were tried.
+func (l *life) made() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.commits
 }
 
 func (l *life) arm(point string, at int) {

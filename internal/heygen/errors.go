@@ -1,8 +1,10 @@
 package heygen
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -85,11 +87,15 @@ func (e *Error) Unwrap() []error {
 }
 
 // clean makes text that came from outside fit for a message: printable, on one
-// line, without URL queries and without the given secrets, at most 200 runes.
+// line, without URL queries and without the given secrets, in whichever form, at
+// most 200 runes.
 func clean(text string, secrets ...string) string {
 	for _, s := range secrets {
-		if len(s) >= 4 {
-			text = strings.ReplaceAll(text, s, "…")
+		if len(s) < 4 {
+			continue
+		}
+		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s))} {
+			text = strings.ReplaceAll(text, form, "…")
 		}
 	}
 	const most = 200
