@@ -54,15 +54,20 @@ func TestEveryCommitFails(t *testing.T) {
 			}
 		})
 	}
+	half := testing.Short() || slow // then each commit fails in one way only, in turns
 	for at := 1; at <= n; at++ {
-		failures <- failure{"before", at}
-		failures <- failure{"after", at}
+		if !half || at%2 == 0 {
+			failures <- failure{"before", at}
+		}
+		if !half || at%2 == 1 {
+			failures <- failure{"after", at}
+		}
 	}
 	close(failures)
 	workers.Wait()
-	t.Logf("%d commits failed twice, %d of them not reached", n, missed)
+	t.Logf("%d commits failed, %d failures were not reached", n, missed)
 	if missed > n/10 {
-		t.Errorf("%d of %d failures were not reached", missed, 2*n)
+		t.Errorf("%d failures of %d commits were not reached", missed, n)
 	}
 }
 

@@ -3,4 +3,7 @@
 package engine
 
 // usualSeeds is how many seeds the simulation runs unless it is told.
-const usualSeeds = 300
+const (
+	slow       = false
+	usualSeeds = 300
+)

@@ -2,5 +2,8 @@
 
 package engine
 
-// usualSeeds are fewer where everything takes five times as long.
-const usualSeeds = 60
+// Everything takes five times as long with the race detector.
+const (
+	slow       = true
+	usualSeeds = 60
+)
