@@ -273,6 +273,7 @@ func (w *killWorld) killOften(n int) {
 			w.t.Fatalf("%d lives gave only %d kills", life, w.kills)
 		}
 		w.liveOnce(life)
+		w.sound()
 		if w.random.IntN(4) == 0 {
 			w.check()
 		}
@@ -375,17 +376,26 @@ func (w *killWorld) importSeen() {
 	}
 }
 
-// check looks at the state that a kill left: it must be sound, everything that
-// was acknowledged must be in it, nothing it knew may be gone, and what it calls
-// replayed must have been accepted.
-func (w *killWorld) check() {
+// sound asks the program itself whether the state that a kill left is sound. It
+// reports false where the kill came before there was one.
+func (w *killWorld) sound() bool {
 	if _, err := os.Stat(w.site.statePath()); os.IsNotExist(err) {
-		return // killed before it was made
+		return false
 	}
 	w.checks++
-	acknowledged := w.reports.all()
 	if out, code := w.site.run("", "state", "check"); code != 0 {
 		w.t.Fatalf("state check: exit %d\n%s", code, out)
+	}
+	return true
+}
+
+// check looks at what a kill left: the state must be sound, everything that was
+// acknowledged must be in it, nothing it knew may be gone, and what it calls
+// replayed must have been accepted.
+func (w *killWorld) check() {
+	acknowledged := w.reports.all()
+	if !w.sound() {
+		return
 	}
 	have := map[string]bool{}
 	for line := range readLines[struct {

@@ -95,7 +95,7 @@ func (d *demo) prove(shown error) error {
 	fmt.Fprintf(d.options.Out, "%6d replayed   by backstop\n", s.replayed)
 	fmt.Fprintf(d.options.Out, "%6d missing\n", len(s.missing))
 	if example, err := d.client.Event(ctx, s.example); err == nil {
-		fmt.Fprintf(d.options.Out, "\nfor example %s, %s:\n  listed %s, %s\n", example.ID, example.Type,
+		fmt.Fprintf(d.options.Out, "\nfor example %s, %s:\n  created %s, %s\n", example.ID, example.Type,
 			example.CreatedAt.Format(time.TimeOnly), example.Reason)
 	}
 	if shown == nil && len(s.missing) > 0 {
