@@ -26,6 +26,7 @@ type plan struct {
 	pageSize         int
 	concurrency      int
 	rate             float64
+	maxAttempts      int // 0: the usual number; fewer where only an outage makes a replay fail
 	settle, lookback time.Duration
 	poll, sweep      string
 	beginning        bool
@@ -33,6 +34,7 @@ type plan struct {
 
 	span  time.Duration // of the bad times
 	steps []step
+	busy  bool // many events
 	heal  bool // what the receiver refused is taken when a person sends it again
 }
 
@@ -68,27 +70,37 @@ func draw(seed uint64) plan {
 		poll: pick(r, "@every 1m", "@every 40s", "@every 2m"), sweep: pick(r, "@every 5m", "@every 11m"),
 		beginning: r.IntN(3) == 0, span: time.Duration(5+r.IntN(8)) * time.Minute,
 	}
+	if r.IntN(5) == 0 {
+		p.busy, p.span, p.pageSize, p.settle, p.lookback = true, 10*time.Minute, pick(r, 3, 7), time.Minute, 5*time.Minute
+	}
+	if p.errors+p.lostAnswers == 0 {
+		p.maxAttempts = 4
+	}
 	p.world = drawWorld(r, p)
-	p.steps = drawSteps(r, p.span)
+	p.steps = drawSteps(r, p)
 	return p
 }
 
 func drawWorld(r *rand.Rand, p plan) simulate.Options {
-	rate := 0.02 + 0.08*r.Float64()
+	rate, faults := 0.02+0.08*r.Float64(), drawFaults(r)
+	if p.busy { // walks end above what was listed late
+		rate = 0.15 + 0.1*r.Float64()
+		faults.Order, faults.LateListing, faults.LateListingBy = simulate.Newest, 0.1, pick(r, 2*time.Minute, 4*time.Minute)
+	}
 	return simulate.Options{
 		Seed: p.seed, Events: r.IntN(40), Span: time.Duration(5+r.IntN(60)) * time.Minute,
 		Rate: rate, Stop: int(rate * p.span.Seconds()), Twins: sometimes(r, 2, 0.15),
 		PushURL: "https://receiver.test/hook", Secret: sceneSecret, Legacy: r.IntN(4) == 0,
 		Lost: 0.4 * r.Float64(), Late: 0.2 * r.Float64(), Doubled: 0.2 * r.Float64(),
 		LateBy: pick(r, 30*time.Second, time.Minute, 4*time.Minute), APIKey: sceneKey,
-		ClockSkew: pick(r, 0, 0, 40*time.Second, -40*time.Second), Faults: drawFaults(r),
+		ClockSkew: pick(r, 0, 0, 40*time.Second, -40*time.Second), Faults: faults,
 	}
 }
 
 func drawFaults(r *rand.Rand) simulate.Faults {
 	f := simulate.Faults{
 		TooMany: sometimes(r, 2, 0.1), ServerError: sometimes(r, 2, 0.2), HTML: sometimes(r, 3, 0.1), Truncated: sometimes(r, 2, 0.1),
-		ExpiredCursors: sometimes(r, 2, 0.1), EmptyPages: sometimes(r, 2, 0.1), Slow: sometimes(r, 2, 0.3), SlowBy: 2 * time.Second,
+		ExpiredCursors: sometimes(r, 3, 0.4), EmptyPages: sometimes(r, 3, 0.5), Slow: sometimes(r, 2, 0.3), SlowBy: 2 * time.Second,
 		Order: pick(r, simulate.Newest, simulate.Newest, simulate.Newest, simulate.Oldest, simulate.Shuffled),
 	}
 	if r.IntN(2) == 0 {
@@ -99,8 +111,12 @@ func drawFaults(r *rand.Rand) simulate.Faults {
 }
 
 // drawSteps draws what happens in the bad times, in order.
-func drawSteps(r *rand.Rand, span time.Duration) []step {
+func drawSteps(r *rand.Rand, p plan) []step {
 	var steps []step
+	span := p.span
+	if p.busy { // long enough for the next walk to prove its order before it comes to the mark
+		steps = append(steps, step{2 * time.Minute, "stop", stopForMinutes})
+	}
 	at := func() time.Duration { return time.Duration(r.Int64N(int64(span))) }
 	add := func(most int, whats ...string) {
 		for range r.IntN(most + 1) {
@@ -125,6 +141,9 @@ func drawSteps(r *rand.Rand, span time.Duration) []step {
 	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 	return steps
 }
+
+// stopForMinutes is the n of a step after which backstop does not run for 370 s.
+const stopForMinutes = 185
 
 func pick[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
 

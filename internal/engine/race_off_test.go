@@ -5,5 +5,5 @@ package engine
 // usualSeeds is how many seeds the simulation runs unless it is told.
 const (
 	slow       = false
-	usualSeeds = 300
+	usualSeeds = 150
 )

@@ -5,5 +5,5 @@ package engine
 // Everything takes five times as long with the race detector.
 const (
 	slow       = true
-	usualSeeds = 60
+	usualSeeds = 40
 )

@@ -18,7 +18,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run only this seed of the whole-engine simulation")
-	seedsFlag = flag.Uint64("seeds", 0, "how many seeds the whole-engine simulation runs; 0: 300, or 60 with the race detector")
+	seedsFlag = flag.Uint64("seeds", 0, "how many seeds the whole-engine simulation runs; 0: 150, or 40 with the race detector")
 )
 
 // TestWorlds lets hundreds of worlds go wrong in every way that a plan can draw,

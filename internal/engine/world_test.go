@@ -642,6 +642,9 @@ func (p plan) config(path string) *config.Config {
 	cfg.Replay.Concurrency = p.concurrency
 	cfg.Replay.BackoffMax = 3 * time.Minute
 	cfg.State.Path = path
+	if p.maxAttempts > 0 {
+		cfg.Replay.MaxAttempts = p.maxAttempts
+	}
 	if p.retention > 0 {
 		cfg.State.Retention = p.retention
 	}
