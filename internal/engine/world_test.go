@@ -73,6 +73,7 @@ type history struct {
 	again     map[string]int            // how often a person gave leave to send an id once more
 	undated   map[string]bool           // ids that the listing shows without a date
 	deaths    []death                   // of backstop, but for the graceful ones
+	starts    []time.Time               // of backstop
 	errors    []string                  // what must not happen
 	met       map[string]int            // situations
 	mark      time.Time                 // the last one looked at in this life
@@ -539,6 +540,7 @@ func (s *scene) live(point string, at int) *life {
 // run starts Run.
 func (s *scene) run(l *life) {
 	ctx, cancel := context.WithCancel(s.t.Context())
+	s.set(func() { s.starts = append(s.starts, time.Now()) })
 	l.cancel = cancel
 	l.done = make(chan struct{})
 	go func() { // ends with ctx, or when the state latches; end waits for it
