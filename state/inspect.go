@@ -42,11 +42,10 @@ func (s *Store) Info() (Info, error) {
 		Path: s.options.Path, UUID: m.uuid, Format: formatVersion, Generation: s.generation.Load(), Created: m.created,
 		APIBase: m.base, Baseline: m.baseline, Floor: m.floor, Paired: m.paired, Counts: s.Counts(), Records: make(map[string]int64),
 	}
-	stat, err := os.Stat(s.options.Path)
-	if err != nil {
-		return info, fmt.Errorf("state file: %w; put it back and start again", err)
+	var err error
+	if info.Size, err = s.Size(); err != nil {
+		return info, err
 	}
-	info.Size = stat.Size()
 	if info.Used, err = s.used(); err != nil {
 		return info, err
 	}
@@ -57,6 +56,18 @@ func (s *Store) Info() (Info, error) {
 	}
 	info.Records[bucketLedger] = m.counts.finished() - info.Records[bucketOpen]
 	return info, nil
+}
+
+// Path is where the state file lies, as the options named it.
+func (s *Store) Path() string { return s.options.Path }
+
+// Size is the size of the state file in bytes.
+func (s *Store) Size() (int64, error) {
+	stat, err := os.Stat(s.options.Path)
+	if err != nil {
+		return 0, fmt.Errorf("state file: %w; put it back and start again", err)
+	}
+	return stat.Size(), nil
 }
 
 // countBucket counts the records of a bucket. Those of the ledger are too many to be read: they follow from the counters.

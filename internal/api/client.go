@@ -124,6 +124,13 @@ func (c *Client) Export(ctx context.Context, yield func(SeenLine) error) error {
 	return stream(ctx, c, http.MethodGet, "/v1/seen/export", nil, nil, yield)
 }
 
+// StatePath is where the state file of whoever answers lies; absolute.
+func (c *Client) StatePath(ctx context.Context) (string, error) {
+	var answer struct{ Path string }
+	err := c.get(ctx, "/v1/state/path", &answer)
+	return answer.Path, err
+}
+
 // StateInfo describes the state file.
 func (c *Client) StateInfo(ctx context.Context) (info engine.StateInfo, err error) {
 	return info, c.get(ctx, "/v1/state/info", &info)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -81,7 +82,7 @@ func (h *handler) ignore(w http.ResponseWriter, r *http.Request) {
 func (h *handler) ignoreOne(w http.ResponseWriter, r *http.Request) {
 	var request PauseRequest
 	if decode(w, r, &request) && h.known(w, r) {
-		h.serveIgnore(w, engine.IgnoreRequest{IDs: []string{r.PathValue("id")}, Why: request.Why, Who: or(request.Who, "the admin listener")})
+		h.serveIgnore(w, engine.IgnoreRequest{IDs: []string{r.PathValue("id")}, Why: request.Why, Who: cmp.Or(request.Who, "the admin listener")})
 	}
 }
 

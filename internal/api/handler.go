@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,6 +62,7 @@ func (h *handler) routes() []route {
 		{pattern: "POST /v1/seen/import", serve: h.importSeen},
 		{pattern: "POST /v1/seen/forget", serve: h.forget},
 		{pattern: "GET /v1/seen/export", serve: h.export},
+		{pattern: "GET /v1/state/path", serve: h.statePath},
 		{pattern: "GET /v1/state/info", serve: h.stateInfo},
 		{pattern: "POST /v1/state/check", serve: h.stateCheck},
 	}
@@ -117,14 +119,14 @@ type PauseRequest struct {
 func (h *handler) pause(w http.ResponseWriter, r *http.Request) {
 	var request PauseRequest
 	if decode(w, r, &request) {
-		done(w, h.engine.Pause(or(request.Why, "no reason given"), or(request.Who, "the admin listener")))
+		done(w, h.engine.Pause(cmp.Or(request.Why, "no reason given"), cmp.Or(request.Who, "the admin listener")))
 	}
 }
 
 func (h *handler) resume(w http.ResponseWriter, r *http.Request) {
 	var request PauseRequest
 	if decode(w, r, &request) {
-		done(w, h.engine.Resume(or(request.Who, "the admin listener")))
+		done(w, h.engine.Resume(cmp.Or(request.Who, "the admin listener")))
 	}
 }
 
@@ -137,11 +139,15 @@ func done(w http.ResponseWriter, err error) {
 	writeJSON(w, http.StatusOK, map[string]bool{"ok": true})
 }
 
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
+// statePath tells whose daemon answers. Every verb asks it first, so it touches
+// no file.
+func (h *handler) statePath(w http.ResponseWriter, _ *http.Request) {
+	path, err := h.engine.StatePath()
+	if err != nil {
+		writeError(w, http.StatusInternalServerError, err)
+		return
 	}
-	return text
+	writeJSON(w, http.StatusOK, map[string]string{"path": path})
 }
 
 func (h *handler) stateInfo(w http.ResponseWriter, _ *http.Request) {

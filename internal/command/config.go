@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func (a *app) configCheckCommand() *cobra.Command {
 		if err != nil {
 			return exit.Wrap(exit.Config, "", err)
 		}
-		return a.printf("%s is right\n", or(cfg.File, "the configuration (no file: defaults and environment)"))
+		return a.printf("%s is right\n", cmp.Or(cfg.File, "the configuration (no file: defaults and environment)"))
 	}))
 }
 

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -52,14 +53,7 @@ func (a *app) printEvent(event engine.Event) error {
 	if a.json {
 		return a.printJSON(event)
 	}
-	return a.printf("%-28s %-30s %-20s  %-9s %s\n", event.ID, or(event.Type, "-"), stamp(event.CreatedAt), event.Status, event.Reason)
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
+	return a.printf("%-28s %-30s %-20s  %-9s %s\n", event.ID, cmp.Or(event.Type, "-"), stamp(event.CreatedAt), event.Status, event.Reason)
 }
 
 func (a *app) explainCommand() *cobra.Command {
@@ -110,7 +104,7 @@ func describe(attempt engine.Attempt) string {
 	case attempt.Open:
 		outcome = "no outcome known"
 	case attempt.Status == 0:
-		outcome = or(attempt.Error, "no answer")
+		outcome = cmp.Or(attempt.Error, "no answer")
 	case attempt.Error != "":
 		outcome += ", " + attempt.Error
 	}

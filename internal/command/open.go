@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
@@ -19,17 +20,23 @@ import (
 )
 
 // load reads the configuration. The values under the keys must be there, without
-// keys all values. Its warnings are for run and config check: repeated by every
-// verb they would be read by nobody.
+// keys all values. Its warnings are left out: repeated by every verb they would
+// be read by nobody.
 func (a *app) load(keys ...string) (*config.Config, error) {
-	cfg, _, err := config.Load(a.configOptions())
+	cfg, _, err := a.loadWarned(keys...)
+	return cfg, err
+}
+
+// loadWarned is load with the warnings.
+func (a *app) loadWarned(keys ...string) (*config.Config, []config.Warning, error) {
+	cfg, warnings, err := config.Load(a.configOptions())
 	if err == nil {
 		err = cfg.Need(keys...)
 	}
 	if err != nil {
-		return nil, exit.Wrap(exit.Config, "", err)
+		return nil, warnings, exit.Wrap(exit.Config, "", err)
 	}
-	return cfg, nil
+	return cfg, warnings, nil
 }
 
 func (a *app) configOptions() config.Options {
@@ -49,14 +56,14 @@ func (a *app) logger(cfg *config.Config) (*slog.Logger, *slog.LevelVar, error) {
 	}
 	level := new(slog.LevelVar)
 	level.Set(configured)
-	format := or(a.flags.logFormat, cfg.Log.Format)
+	format := cmp.Or(a.flags.logFormat, cfg.Log.Format)
 	if !slices.Contains([]string{log.Auto, log.Text, log.JSON}, format) {
 		return nil, nil, exit.Errorf(exit.Usage, "write auto, text or json", "--log-format %q is no format", format)
 	}
 	if !slices.Contains([]string{log.Auto, log.Always, log.Never}, a.flags.color) {
 		return nil, nil, exit.Errorf(exit.Usage, "write auto, always or never", "--color %q is no choice", a.flags.color)
 	}
-	options := log.Options{Level: level, Format: format, Color: a.flags.color, Terminal: a.terminal(), Env: lookupEnv, Cut: a.cut}
+	options := log.Options{Level: level, Format: format, Color: a.flags.color, Terminal: a.terminal(), Env: os.LookupEnv, Cut: a.cut}
 	return log.New(a.Err, options), level, nil
 }
 
@@ -79,9 +86,6 @@ func (a *app) level(configured slog.Level) (slog.Level, error) {
 
 // terminal reports whether stderr is a terminal.
 func (a *app) terminal() bool { return isTerminal(a.Err) }
-
-// lookupEnv reads the environment.
-func lookupEnv(name string) (string, bool) { return os.LookupEnv(name) }
 
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
@@ -159,12 +163,12 @@ func daemonOf(ctx context.Context, cfg *config.Config) *api.Client {
 func holds(ctx context.Context, c *api.Client, cfg *config.Config) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	info, err := c.StateInfo(ctx)
+	path, err := c.StatePath(ctx)
 	if err != nil {
 		return false
 	}
 	ours, err := filepath.Abs(cfg.State.Path)
-	if err != nil || ours == info.Path {
+	if err != nil || ours == path {
 		return true
 	}
 	if cfg.State.Path != config.Default().State.Path {

@@ -22,7 +22,7 @@ func (a *app) runCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	return verb(cmd, func(ctx context.Context, _ []string) error {
-		cfg, err := a.loadForRun()
+		cfg, warnings, err := a.loadForRun()
 		if err != nil {
 			return err
 		}
@@ -30,31 +30,35 @@ func (a *app) runCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		a.warn(cfg, logger)
+		warn(cfg, warnings, logger)
 		hangup := make(chan os.Signal, 1)
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
 		return daemon.Run(ctx, daemon.Options{
-			Config: cfg, Load: a.loadForRun, Reload: hangup, Env: os.LookupEnv, Level: level, Deep: checkInChild,
+			Config: cfg, Load: a.reload, Reload: hangup, Env: os.LookupEnv, Level: level, Deep: checkInChild,
 			Version: version(), Logger: logger,
 		})
 	})
 }
 
-// loadForRun is load with the flags' log level in it, so that a reload keeps
-// what the flags say.
-func (a *app) loadForRun() (*config.Config, error) {
-	cfg, err := a.load()
+// loadForRun reads the configuration with the flags' log level in it, so that a
+// reload keeps what the flags say.
+func (a *app) loadForRun() (*config.Config, []config.Warning, error) {
+	cfg, warnings, err := a.loadWarned()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cfg.Log.Level, err = a.level(cfg.Log.Level)
+	return cfg, warnings, err
+}
+
+func (a *app) reload() (*config.Config, error) {
+	cfg, _, err := a.loadForRun()
 	return cfg, err
 }
 
 // warn logs what works in the configuration and had better be changed.
-func (a *app) warn(cfg *config.Config, log *slog.Logger) {
-	_, warnings, _ := config.Load(a.configOptions())
+func warn(cfg *config.Config, warnings []config.Warning, log *slog.Logger) {
 	for _, warning := range warnings {
 		log.Warn("configuration", "warning", warning.String())
 	}

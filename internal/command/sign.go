@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -72,7 +73,7 @@ func (a *app) verifyCommand() *cobra.Command {
 }
 
 func (a *app) keyAndBody(flags secretFlags) (key string, body []byte, err error) {
-	if key, err = flags.value(lookupEnv); err != nil {
+	if key, err = flags.value(os.LookupEnv); err != nil {
 		return "", nil, err
 	}
 	body, err = io.ReadAll(io.LimitReader(a.In, maxBody+1))

@@ -37,11 +37,17 @@ func (e *Engine) StateInfo() (StateInfo, error) {
 	if err != nil {
 		return StateInfo{}, explain(err)
 	}
-	path, err := filepath.Abs(info.Path)
+	path, err := e.StatePath()
 	return StateInfo{
 		Path: path, Size: info.Size, Used: info.Used, Format: info.Format, Generation: info.Generation, Created: info.Created,
 		APIBase: info.APIBase, Baseline: info.Baseline, Floor: info.Floor, Records: info.Records,
-	}, explain(err)
+	}, err
+}
+
+// StatePath is where the state file lies; absolute.
+func (e *Engine) StatePath() (string, error) {
+	path, err := filepath.Abs(e.store.Path())
+	return path, explain(err)
 }
 
 // StateCheck looks at every record and gives what is wrong; the number of

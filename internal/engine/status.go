@@ -67,14 +67,14 @@ type StateStatus struct {
 // Status tells how things stand.
 func (e *Engine) Status() (Status, error) {
 	p := e.current()
-	info, err := e.store.Info()
+	size, err := e.store.Size()
 	if err != nil {
 		return Status{}, explain(err)
 	}
 	counts := e.store.Counts()
 	s := Status{
 		Version: e.options.Version, Floor: e.store.Floor(), Counts: countWords(counts), OldestMissed: counts.OldestMissed,
-		Receiver: e.receiverStatus(), Sources: e.sources(), State: StateStatus{Path: info.Path, Size: info.Size},
+		Receiver: e.receiverStatus(), Sources: e.sources(), State: StateStatus{Path: e.store.Path(), Size: size},
 	}
 	s.Baseline, _ = e.store.Baseline()
 	if err := e.store.Full(); err != nil {
