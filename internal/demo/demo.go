@@ -55,7 +55,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return exit.Wrap(exit.Failed, "check the temporary directory", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	kept := newTail()
+	kept := new(tail)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(kept, nil))
 	}

@@ -18,12 +18,10 @@ type snapshot struct {
 	world    simulate.Stats
 	settled  bool // the world makes no more events, and every push has had its fate
 	status   engine.Status
-	arrived  int    // listed events that the receiver accepted, by push or by replay
-	pushed   int    // of them by push
-	replayed int    // of them by replay alone
+	pushed   int    // listed events that the receiver accepted by push
+	replayed int    // those that it accepted by replay alone
 	example  string // one of those
 	missing  []string
-	repeated int // events that backstop sent although the push had arrived before
 }
 
 // look takes a snapshot. What counts as arrived is what the receiver answered
@@ -36,18 +34,11 @@ func (d *demo) look(ctx context.Context) (snapshot, error) {
 		switch {
 		case !ok:
 			s.missing = append(s.missing, id)
-			continue
 		case count.Push > 0:
 			s.pushed++
 		default:
 			s.replayed++
 			s.example = id
-		}
-		s.arrived++
-	}
-	for _, count := range accepted {
-		if count.Push > 0 && count.Replay > 0 {
-			s.repeated++
 		}
 	}
 	var err error
@@ -175,8 +166,6 @@ type tail struct {
 }
 
 const tailLines = 40
-
-func newTail() *tail { return &tail{} }
 
 // Write implements io.Writer; a handler writes whole lines.
 func (t *tail) Write(p []byte) (int, error) {

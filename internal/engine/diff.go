@@ -48,7 +48,7 @@ func (e *Engine) Diff(ctx context.Context, r DiffRequest, yield func(DiffRow) er
 		summary.count(row.Sign)
 		return yield(row)
 	}
-	if err := e.judgeAll(p, events, r, emit); err != nil {
+	if err := e.judgeAll(p, events, emit); err != nil {
 		return summary, explain(err)
 	}
 	if err := e.unmet(ctx, r, met, emit); err != nil {
@@ -149,7 +149,7 @@ func oldestFirst(events []heygen.Event) []heygen.Event {
 
 // judgeAll asks the predicate about every event, in bites that keep each read of
 // the state short.
-func (e *Engine) judgeAll(p *parts, events []heygen.Event, r DiffRequest, emit func(DiffRow) error) error {
+func (e *Engine) judgeAll(p *parts, events []heygen.Event, emit func(DiffRow) error) error {
 	var baseline, floor time.Time
 	if e.store != nil {
 		baseline, _ = e.store.Baseline()

@@ -74,10 +74,8 @@ func (e *Engine) passInTurn(ctx context.Context, kind state.Kind, between func(c
 		e.log.Debug("pass interrupted", "kind", pass.Kind, "pages", pass.Pages)
 		return pass, err
 	}
-	e.note(p, pass, err)
-	if p.replayer != nil {
-		p.replayer.Wake()
-	}
+	e.note(pass, err)
+	p.replayer.Wake()
 	return pass, err
 }
 
@@ -214,7 +212,7 @@ type lastPass struct {
 
 // note keeps the pass, and logs it: one Info line for a pass that did
 // something, an error when it starts, when it changes, and when it ends.
-func (e *Engine) note(p *parts, pass Pass, err error) {
+func (e *Engine) note(pass Pass, err error) {
 	record := state.Pass{
 		Kind: pass.Kind, Start: pass.Start, End: pass.End, Requests: int(pass.Requests), Pages: pass.Pages,
 		Listed: pass.Listed, New: pass.New, Missed: pass.Missed, Seen: pass.Seen, Bad: pass.Bad, Complete: pass.Complete,

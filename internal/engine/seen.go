@@ -10,8 +10,8 @@ import (
 // number of items that are now kept, known ones included.
 func (e *Engine) Record(seen []state.Sighting) (int, error) {
 	n, err := e.store.Record(e.Now(), seen)
-	if p := e.current(); err == nil && p.replayer != nil {
-		p.replayer.Wake() // the first report pairs
+	if err == nil {
+		e.current().replayer.Wake() // the first report pairs
 	}
 	return n, explain(err)
 }
