@@ -24,8 +24,9 @@ type run struct {
 	stack   []state.Segment // never empty; see segments.go
 	first   bool            // no walk of the query was ever complete
 	between func(context.Context) error
-	commit  func() error // makes what is held durable; does not empty it
-	most    int          // pages held before a commit
+	commit  func() error                 // makes what is held durable; does not empty it
+	back    func() (state.Segment, bool) // where to go on when a cursor was refused; nil: at the first page, once
+	most    int                          // pages held before a commit
 	held    held
 	failed  bool          // the last commit gave an error: nothing more is committed
 	skew    time.Duration // what the API's clock is behind ours; never above zero
@@ -135,8 +136,11 @@ func (r *run) giveWay(ctx context.Context) error {
 	return r.between(ctx)
 }
 
-// restart begins the walk anew after a cursor was refused, once.
+// restart goes on after a cursor was refused: where the walk says, else anew, once.
 func (r *run) restart(cause error) error {
+	if r.back != nil {
+		return r.stepBack(cause)
+	}
 	if r.result.Restarts > 0 {
 		if broken := (*brokenError)(nil); errors.As(cause, &broken) {
 			return broken
@@ -147,6 +151,21 @@ func (r *run) restart(cause error) error {
 	r.stack = restart(r.stack)
 	r.w.log.Warn("the listing refused the cursor: the walk begins anew, down to the same horizon",
 		"kind", r.result.Kind.String(), "horizon", r.stack[0].Horizon, "page", r.result.Pages+1)
+	return nil
+}
+
+// stepBack goes on where the walk says. What was read is committed first: the
+// place that it gives is one behind committed pages.
+func (r *run) stepBack(cause error) error {
+	if err := r.flush(); err != nil {
+		return err
+	}
+	segment, ok := r.back()
+	if !ok {
+		return &brokenError{"the listing refuses every cursor that this walk has had", cause}
+	}
+	r.result.Restarts++
+	r.stack = []state.Segment{segment}
 	return nil
 }
 
