@@ -75,6 +75,9 @@ func (f *backfillFlags) read(rate bool) (err error) {
 		return exit.Errorf(exit.Usage, "write --rate 2 for two a second", "--rate is a positive number")
 	case r.Parallel < 1:
 		return exit.Errorf(exit.Usage, "write --parallel 4", "--parallel is a positive number")
+	case r.Parallel > 1 && len(r.Types) == 0:
+		return exit.Errorf(exit.Usage, "name them with --event-type: the set of types is open, and only the whole listing has them all",
+			"--parallel walks types side by side, and none is named")
 	}
 	r.Words = strings.TrimSpace(f.since + " " + f.until)
 	slices.Sort(r.Types)

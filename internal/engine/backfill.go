@@ -76,6 +76,8 @@ func (e *Engine) Backfill(ctx context.Context, r BackfillRequest, yield func(Bac
 	if err != nil {
 		return Backfilled{}, explain(err)
 	}
+	e.underWay.Store(b.ID)
+	defer e.underWay.Store(0)
 	plan, err := e.walkHistory(ctx, b, r, show)
 	result := Backfilled{Plan: plan}
 	if err != nil || !r.Send {
@@ -90,10 +92,6 @@ func (e *Engine) Backfill(ctx context.Context, r BackfillRequest, yield func(Bac
 
 // mayBackfill refuses what could not come to a good end before anything is read.
 func (e *Engine) mayBackfill(r BackfillRequest) error {
-	if r.Parallel > 1 && len(r.Types) == 0 {
-		return exit.Errorf(exit.Usage, "name them with --event-type: the set of types is open, and only the whole listing has them all",
-			"--parallel walks types side by side, and none is named")
-	}
 	if e.current().cfg.Receiver.URL == "" && !r.MarkOnly && !r.DryRun {
 		return exit.Errorf(exit.Config, "set it, or use --dry-run or --mark-only", "receiver.url is empty: there is nowhere to send to")
 	}
