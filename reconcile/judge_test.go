@@ -115,6 +115,11 @@ func TestJudge(t *testing.T) {
 
 		{"older than the baseline", now.Add(-3 * time.Hour), state.Known{}, policy,
 			Verdict{Status: state.Seen, Proof: state.Baseline, Why: "baseline: older than the first run"}},
+		{"older than the baseline, but a backfill was asked for it", now.Add(-3 * time.Hour),
+			state.Known{Status: state.Settling, Listed: half, Backfill: true}, policy,
+			Verdict{Status: state.Missed, Why: "listed at 2026-03-25T11:30:00Z, settled, no proof that the receiver has it"}},
+		{"older than the floor, but a backfill was asked for it", old, state.Known{Status: state.Settling, Listed: half, Backfill: true}, floored,
+			Verdict{Status: state.Missed, Why: "listed at 2026-03-25T11:30:00Z, settled, no proof that the receiver has it"}},
 		{"at the baseline", now.Add(-2 * time.Hour), state.Known{}, policy,
 			Verdict{Status: state.Missed, Why: "listed, settled, no proof that the receiver has it"}},
 		{"older than the floor", old, state.Known{}, floored,

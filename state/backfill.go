@@ -229,6 +229,9 @@ func (s *Store) Backfill(id uint64) (b Backfill, err error) {
 func (s *Store) EndBackfill(now time.Time, id uint64) error {
 	err := s.update(false, func(t *tx) error {
 		b, err := t.backfill(id)
+		if errors.Is(err, ErrNoBackfill) {
+			return nil // it ended before
+		}
 		if err != nil {
 			return err
 		}
