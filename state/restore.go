@@ -1,0 +1,254 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Restoration is what a restore did.
+type Restoration struct {
+	Path     string   // of the state
+	Aside    []string // where what was there before lies now
+	Lost     Range    // zero: nothing was lost
+	Withheld int      // events that were about to be sent by the copy
+	Begun    bool     // the copy had its first run; else the next run is one, and sets the baseline
+}
+
+// Restore puts a copy of a state in the place of the one that is damaged, lost or refused, and accepts that what came after
+// the copy is lost: what that may have sent is withheld. The copy stays as it is, and may be the very file at o.Path. Nobody
+// may use either. o.Deep looks at the copy first.
+//
+// All work is done on a draft beside the state, which then takes its place in one step. A kill before it leaves what there was,
+// which is refused with the same remedy as before; a kill after it leaves the restored state. What there was is kept under a
+// second name.
+func Restore(ctx context.Context, o Options, file, who string) (Restoration, error) {
+	o = o.withDefaults()
+	if err := checkDirectory(filepath.Dir(o.Path)); err != nil {
+		return Restoration{}, err
+	}
+	present, err := lockPresent(o)
+	if err != nil {
+		return Restoration{}, err
+	}
+	if present != nil {
+		defer present.Close()
+		clearLeftovers(o.Path)
+	}
+	draft, err := copyDraft(ctx, o, file, present)
+	if err != nil {
+		return Restoration{}, err
+	}
+	defer os.Remove(draft)
+	done, side, err := prepareDraft(ctx, o, draft, file, who)
+	if err != nil {
+		return done, nameCopy(err, draft, file)
+	}
+	p := &placing{o: o, draft: draft, side: side, vacant: present == nil, stamp: ".old-" + time.Now().UTC().Format("20060102T150405Z")}
+	err = p.run()
+	done.Path, done.Aside = o.Path, p.aside
+	return done, err
+}
+
+// lockPresent locks what lies in the place of the state, damaged or not; nil when there is nothing.
+func lockPresent(o Options) (*os.File, error) {
+	for {
+		info, err := os.Lstat(o.Path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, nil
+		case err != nil:
+			return nil, openError(o.Path, err)
+		case !info.Mode().IsRegular():
+			return nil, fmt.Errorf("state file %s is not a regular file; move it away, or set state.path to another name", o.Path)
+		}
+		f, err := os.Open(o.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it went away just now
+		}
+		if err != nil {
+			return nil, openError(o.Path, err)
+		}
+		if err := lockIdle(f, o.LockTimeout); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		// Whoever held the lock before may have put another file here.
+		opened, openErr := f.Stat()
+		named, nameErr := os.Lstat(o.Path)
+		if openErr == nil && nameErr == nil && os.SameFile(opened, named) {
+			return f, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, openError(o.Path, err)
+		}
+	}
+}
+
+func lockIdle(f *os.File, wait time.Duration) error {
+	err := lock(f, wait)
+	if errors.Is(err, ErrHeld) {
+		return fmt.Errorf("%w; stop it first: a restore needs a state that nobody uses", err)
+	}
+	return err
+}
+
+// copyDraft copies the file to a draft beside the state, and returns its name. A kill leaves a draft that the next opening
+// of the state clears away.
+func copyDraft(ctx context.Context, o Options, file string, present *os.File) (name string, err error) {
+	source, err := openCopy(file, o.LockTimeout, present)
+	if err != nil {
+		return "", err
+	}
+	if source != present {
+		defer source.Close()
+	}
+	if err := checkShape(source); err != nil {
+		return "", err
+	}
+	name, err = writeDraft(o.Path, &whole{ctx: ctx, r: source})
+	if err != nil {
+		return "", fmt.Errorf("copy %s: %w; see that %s is writable and has room for it", file, err, filepath.Dir(o.Path))
+	}
+	return name, nil
+}
+
+// writeDraft writes a draft beside the state, 0600, and makes it durable.
+func writeDraft(path string, r io.Reader) (name string, err error) {
+	draft, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(draft, r)
+	if err = errors.Join(err, draft.Sync(), draft.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(draft.Name()))
+	}
+	return draft.Name(), nil
+}
+
+// openCopy opens and locks the copy for reading; where it is the state itself, that is open and locked.
+func openCopy(file string, wait time.Duration, present *os.File) (*os.File, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, fmt.Errorf("copy of the state: %w; name the file to restore", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file; name the copy of a state file", file)
+	}
+	if present != nil {
+		if here, err := present.Stat(); err == nil && os.SameFile(info, here) {
+			return present, nil
+		}
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("copy of the state: %w; make it readable for user id %d", err, os.Geteuid())
+	}
+	if err := lockIdle(f, wait); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// whole reads a file from its start, until ctx ends.
+type whole struct {
+	ctx context.Context
+	r   io.ReaderAt
+	at  int64
+}
+
+func (w *whole) Read(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := w.r.ReadAt(p, w.at)
+	w.at += int64(n)
+	if n > 0 {
+		return n, nil
+	}
+	return 0, err
+}
+
+// prepareDraft looks at the draft closely and writes the restore into it. It returns the side file that belongs to it then.
+func prepareDraft(ctx context.Context, o Options, draft, file, who string) (done Restoration, side sideFile, err error) {
+	defer os.Remove(sidePath(draft)) // of whoever looked at it
+	if o.Deep != nil {
+		err := o.Deep(ctx, draft)
+		if ctx.Err() != nil {
+			return done, side, ctx.Err()
+		}
+		if err != nil {
+			return done, side, fmt.Errorf("%w: %s: %w; restore another copy", ErrDamaged, draft, err)
+		}
+	}
+	before, err := readSide(o.Path)
+	if errors.Is(err, ErrDamaged) {
+		before, err = nil, nil // a side file that says nothing: it is replaced
+	}
+	if err != nil {
+		return done, side, err
+	}
+	s, err := openDraft(o, draft)
+	if err != nil {
+		return done, side, err
+	}
+	done, err = s.restore(before, time.Now(), file, who)
+	m := s.settings()
+	side = sideFile{Format: sideFormat, State: m.uuid, Generation: s.generation.Load(), Clean: true, Restored: restoredAt(m.lost)}
+	return done, side, errors.Join(err, s.Close())
+}
+
+// openDraft opens a draft as a state that has no side file.
+func openDraft(o Options, draft string) (*Store, error) {
+	o.Path, o.draft = draft, true
+	f, err := openLocked(draft, o.LockTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return openStore(f, nil, o)
+}
+
+// restore makes a copy fit to be the state: what may have been sent since is withheld, the lost time is noted, and its number
+// is ahead of what it replaces, so that this is noticed when it comes back.
+func (s *Store) restore(side *sideFile, now time.Time, file, who string) (Restoration, error) {
+	lost, err := s.lostTime(side, now)
+	if err != nil {
+		return Restoration{}, err
+	}
+	done := Restoration{Lost: lost, Begun: s.settings().begun}
+	if !lost.To.IsZero() {
+		if done.Withheld, err = s.withholdAll(now, lost); err != nil {
+			return done, err
+		}
+	}
+	if side != nil && side.Generation > s.generation.Load() {
+		s.generation.Store(side.Generation)
+	}
+	err = s.update(false, func(t *tx) error {
+		if err := t.act(now, who, "restore from "+file, done.Withheld); err != nil || lost.To.IsZero() {
+			return err
+		}
+		t.after(func() { s.change(func(m *settings) { m.lost = lost }) })
+		return t.putMeta(metaRestored, encodeRanges([]Range{lost}))
+	})
+	return done, err
+}
+
+// nameCopy tells an error about a draft by the name that the person knows.
+func nameCopy(err error, draft, file string) error {
+	return &renamed{text: strings.ReplaceAll(err.Error(), draft, file), err: err}
+}
+
+// renamed is an error in other words.
+type renamed struct {
+	text string
+	err  error
+}
+
+func (r *renamed) Error() string { return r.text }
+func (r *renamed) Unwrap() error { return r.err }
