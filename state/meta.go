@@ -24,7 +24,7 @@ const (
 	metaPaired     = "paired"     // time when it was first known what the receiver has; missing until then
 	metaReceiver   = "receiver"   // JSON of Receiver
 	metaCounts     = "counts"     // counts.encode
-	metaRestored   = "restored"   // from 8 ‖ to 8: the time that the last restore lost; missing until there was one
+	metaRestored   = "restored"   // from 8 ‖ to 8, unix nanoseconds: the time that the last restore lost; missing until there was one
 )
 
 // settings is the memory of meta, as of the last commit.

@@ -177,14 +177,8 @@ func (w *whole) Read(p []byte) (int, error) {
 // prepareDraft looks at the draft closely and writes the restore into it. It returns the side file that belongs to it then.
 func prepareDraft(ctx context.Context, o Options, draft, file, who string) (done Restoration, side sideFile, err error) {
 	defer os.Remove(sidePath(draft)) // of whoever looked at it
-	if o.Deep != nil {
-		err := o.Deep(ctx, draft)
-		if ctx.Err() != nil {
-			return done, side, ctx.Err()
-		}
-		if err != nil {
-			return done, side, fmt.Errorf("%w: %s: %w; restore another copy", ErrDamaged, draft, err)
-		}
+	if err := lookAtDraft(ctx, o, draft); err != nil {
+		return done, side, err
 	}
 	before, err := readSide(o.Path)
 	if errors.Is(err, ErrDamaged) {
@@ -201,6 +195,23 @@ func prepareDraft(ctx context.Context, o Options, draft, file, who string) (done
 	m := s.settings()
 	side = sideFile{Format: sideFormat, State: m.uuid, Generation: s.generation.Load(), Clean: true, Restored: restoredAt(m.lost)}
 	return done, side, errors.Join(err, s.Close())
+}
+
+// lookAtDraft has another process read every record of the draft. What that says of damaged pages is for the log: it can be long, and
+// of the insides of bbolt.
+func lookAtDraft(ctx context.Context, o Options, draft string) error {
+	if o.Deep == nil {
+		return nil
+	}
+	err := o.Deep(ctx, draft)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil, errors.Is(err, ErrDamaged):
+		return err
+	}
+	o.Logger.Debug("the copy was looked at", "error", err)
+	return fmt.Errorf("%w: %s: some of its pages or records can't be read; restore another copy", ErrDamaged, draft)
 }
 
 // openDraft opens a draft as a state that has no side file.
@@ -234,7 +245,7 @@ func (s *Store) restore(side *sideFile, now time.Time, file, who string) (Restor
 			return err
 		}
 		t.after(func() { s.change(func(m *settings) { m.lost = lost }) })
-		return t.putMeta(metaRestored, encodeRanges([]Range{lost}))
+		return t.putMeta(metaRestored, encodeLost(lost))
 	})
 	return done, err
 }

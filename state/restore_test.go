@@ -284,11 +284,11 @@ func TestWhatWasReplacedIsRefused(t *testing.T) {
 
 func TestEachRestoreIsLaterThanTheOneBefore(t *testing.T) {
 	s := mustOpen(t, optionsIn(t))
-	side := &sideFile{State: s.settings().uuid, Restored: noon().Add(time.Hour).Unix()}
+	side := &sideFile{State: s.settings().uuid, Restored: noon().Add(time.Hour).UnixNano()}
 	lost, err := s.lostTime(side, noon()) // the clock was set back
 	mustDo(t, err)
 	if restoredAt(lost) <= side.Restored {
-		t.Errorf("lost until %s, and the restore before was at %s", lost.To, time.Unix(side.Restored, 0).UTC())
+		t.Errorf("lost until %s, and the restore before was at %s", lost.To, time.Unix(0, side.Restored).UTC())
 	}
 }
 

@@ -23,7 +23,7 @@ func restoredAt(lost Range) int64 {
 	if lost.To.IsZero() {
 		return 0
 	}
-	return lost.To.Unix()
+	return lost.To.UnixNano()
 }
 
 // judgeRestored refuses what a later restore has replaced: the lost file that comes back, however many commits it has, or a
@@ -33,16 +33,16 @@ func judgeRestored(path string, side *sideFile, lost Range) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %s is from before the restore of %s (%s); %s",
-		ErrRolledBack, path, time.Unix(side.Restored, 0).UTC().Format(time.RFC3339), sidePath(path), remedyOlder)
+		ErrRolledBack, path, time.Unix(0, side.Restored).UTC().Format(time.RFC3339), sidePath(path), remedyOlder)
 }
 
 // decodeLost reads the time that was lost; zero where there was no restore.
-func decodeLost(b []byte) (lost Range) {
-	for _, lost = range decodeRanges(b) {
-		break
-	}
-	return lost
+func decodeLost(b []byte) Range {
+	h := reader(b)
+	return Range{From: h.moment(), To: h.moment()}
 }
+
+func encodeLost(lost Range) []byte { return appendMoment(appendMoment(nil, lost.From), lost.To) }
 
 // lostSince is the time of the last commit. A file from before commits noted it tells the newest time that it knows.
 func (s *Store) lostSince() (time.Time, error) {
@@ -83,12 +83,12 @@ func (s *Store) lostTime(side *sideFile, now time.Time) (Range, error) {
 	if err != nil {
 		return Range{}, err
 	}
-	// The second of the restore is lost, too; and each restore is later than the one before, whatever the clock says.
-	to := later(second(now), later(from, m.lost.To))
-	if side != nil {
-		to = later(to, time.Unix(side.Restored, 0).UTC())
+	// Each restore is later than the one before, whatever the clock says.
+	to := later(now.UTC(), later(from, m.lost.To.Add(1)))
+	if side != nil && side.Restored > 0 {
+		to = later(to, time.Unix(0, side.Restored+1).UTC())
 	}
-	return Range{From: from, To: to.Add(time.Second)}, nil
+	return Range{From: from, To: to}, nil
 }
 
 // withholdSome is how many records one transaction of withholdAll changes.

@@ -29,7 +29,7 @@ type sideFile struct {
 	State      string `json:"state"`              // uuid of the state it belongs to
 	Generation uint64 `json:"generation"`         // of a commit that was made
 	Clean      bool   `json:"clean"`              // the store was closed
-	Restored   int64  `json:"restored,omitempty"` // unix time of the last restore; 0: there was none
+	Restored   int64  `json:"restored,omitempty"` // time of the last restore in unix nanoseconds; 0: there was none
 }
 
 func sidePath(path string) string { return path + ".side" }
