@@ -93,7 +93,7 @@ func failAt(t *testing.T, y past, now situation, step int) bool {
 		}
 		return nil
 	})
-	_, err := Restore(t.Context(), o, y.copy, "ann")
+	_, err := Restore(t.Context(), o, Copy{Name: y.copy}, "ann")
 	if err == nil && n >= step {
 		t.Errorf("step %d failed, and the restore says nothing", step)
 	}
@@ -152,7 +152,7 @@ func TestVictimOfAKill(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := Restore(t.Context(), o, v.Copy, "ann"); err != nil {
+	if _, err := Restore(t.Context(), o, Copy{Name: v.Copy}, "ann"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -21,6 +23,12 @@ type Restoration struct {
 	Begun    bool     // the copy had its first run; else the next run is one, and sets the baseline
 }
 
+// Copy is the copy of a state.
+type Copy struct {
+	Name string    // of the file, or of From
+	From io.Reader // nil: the file
+}
+
 // Restore puts a copy of a state in the place of the one that is damaged, lost or refused, and accepts that what came after
 // the copy is lost: what that may have sent is withheld. The copy stays as it is, and may be the very file at o.Path. Nobody
 // may use either. o.Deep looks at the copy first.
@@ -28,7 +36,7 @@ type Restoration struct {
 // All work is done on a draft beside the state, which then takes its place in one step. A kill before it leaves what there was,
 // which is refused with the same remedy as before; a kill after it leaves the restored state. What there was is kept under a
 // second name.
-func Restore(ctx context.Context, o Options, file, who string) (Restoration, error) {
+func Restore(ctx context.Context, o Options, file Copy, who string) (Restoration, error) {
 	o = o.withDefaults()
 	if err := checkDirectory(filepath.Dir(o.Path)); err != nil {
 		return Restoration{}, err
@@ -41,14 +49,17 @@ func Restore(ctx context.Context, o Options, file, who string) (Restoration, err
 		defer present.Close()
 		clearLeftovers(o.Path)
 	}
+	if err := sideIsOurs(o.Path); err != nil {
+		return Restoration{}, err
+	}
 	draft, err := copyDraft(ctx, o, file, present)
 	if err != nil {
 		return Restoration{}, err
 	}
 	defer os.Remove(draft)
-	done, side, err := prepareDraft(ctx, o, draft, file, who)
+	done, side, err := prepareDraft(ctx, o, draft, file.Name, who)
 	if err != nil {
-		return done, nameCopy(err, draft, file)
+		return done, nameCopy(err, draft, file.Name)
 	}
 	p := &placing{o: o, draft: draft, side: side, vacant: present == nil, stamp: ".old-" + time.Now().UTC().Format("20060102T150405Z")}
 	err = p.run()
@@ -75,7 +86,10 @@ func lockPresent(o Options) (*os.File, error) {
 		if err != nil {
 			return nil, openError(o.Path, err)
 		}
-		if err := lockIdle(f, o.LockTimeout); err != nil {
+		if err = checkOurs(f); err == nil {
+			err = lockIdle(f, o.LockTimeout)
+		}
+		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 		// Whoever held the lock before may have put another file here.
@@ -90,6 +104,18 @@ func lockPresent(o Options) (*os.File, error) {
 	}
 }
 
+// sideIsOurs refuses to restore a state for another user, who could not open it: where the state is gone, its side file tells.
+func sideIsOurs(path string) error {
+	info, err := os.Lstat(sidePath(path))
+	if err != nil {
+		return nil // there is none, or reading it will say more
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != uint32(os.Geteuid()) {
+		return fmt.Errorf("side file %s belongs to user id %d, and this is user id %d; run backstop as its owner", sidePath(path), owner, os.Geteuid())
+	}
+	return nil
+}
+
 func lockIdle(f *os.File, wait time.Duration) error {
 	err := lock(f, wait)
 	if errors.Is(err, ErrHeld) {
@@ -100,20 +126,24 @@ func lockIdle(f *os.File, wait time.Duration) error {
 
 // copyDraft copies the file to a draft beside the state, and returns its name. A kill leaves a draft that the next opening
 // of the state clears away.
-func copyDraft(ctx context.Context, o Options, file string, present *os.File) (name string, err error) {
-	source, err := openCopy(file, o.LockTimeout, present)
+func copyDraft(ctx context.Context, o Options, file Copy, present *os.File) (name string, err error) {
+	from := file.From
+	if from == nil {
+		source, err := openCopy(file.Name, o.LockTimeout, present)
+		if err != nil {
+			return "", err
+		}
+		if source != present {
+			defer source.Close()
+		}
+		if err := checkShape(source); err != nil { // before gigabytes of something else are copied
+			return "", err
+		}
+		from = io.NewSectionReader(source, 0, math.MaxInt64)
+	}
+	name, err = writeDraft(o.Path, &patient{ctx: ctx, r: from})
 	if err != nil {
-		return "", err
-	}
-	if source != present {
-		defer source.Close()
-	}
-	if err := checkShape(source); err != nil {
-		return "", err
-	}
-	name, err = writeDraft(o.Path, &whole{ctx: ctx, r: source})
-	if err != nil {
-		return "", fmt.Errorf("copy %s: %w; see that %s is writable and has room for it", file, err, filepath.Dir(o.Path))
+		return "", fmt.Errorf("copy %s: %w; see that %s is writable and has room for it", file.Name, err, filepath.Dir(o.Path))
 	}
 	return name, nil
 }
@@ -155,28 +185,25 @@ func openCopy(file string, wait time.Duration, present *os.File) (*os.File, erro
 	return f, nil
 }
 
-// whole reads a file from its start, until ctx ends.
-type whole struct {
+// patient reads until ctx ends.
+type patient struct {
 	ctx context.Context
-	r   io.ReaderAt
-	at  int64
+	r   io.Reader
 }
 
-func (w *whole) Read(p []byte) (int, error) {
+func (w *patient) Read(p []byte) (int, error) {
 	if err := w.ctx.Err(); err != nil {
 		return 0, err
 	}
-	n, err := w.r.ReadAt(p, w.at)
-	w.at += int64(n)
-	if n > 0 {
-		return n, nil
-	}
-	return 0, err
+	return w.r.Read(p)
 }
 
 // prepareDraft looks at the draft closely and writes the restore into it. It returns the side file that belongs to it then.
 func prepareDraft(ctx context.Context, o Options, draft, file, who string) (done Restoration, side sideFile, err error) {
 	defer os.Remove(sidePath(draft)) // of whoever looked at it
+	if err := checkDraft(draft); err != nil {
+		return done, side, err
+	}
 	if err := lookAtDraft(ctx, o, draft); err != nil {
 		return done, side, err
 	}
@@ -195,6 +222,16 @@ func prepareDraft(ctx context.Context, o Options, draft, file, who string) (done
 	m := s.settings()
 	side = sideFile{Format: sideFormat, State: m.uuid, Generation: s.generation.Load(), Clean: true, Restored: restoredAt(m.lost)}
 	return done, side, errors.Join(err, s.Close())
+}
+
+// checkDraft looks at the shape of what was copied, which may have come from a pipe.
+func checkDraft(draft string) error {
+	f, err := os.Open(draft)
+	if err != nil {
+		return fmt.Errorf("copy of the state: %w; try again", err)
+	}
+	defer f.Close()
+	return checkShape(f)
 }
 
 // lookAtDraft has another process read every record of the draft. What that says of damaged pages is for the log: it can be long, and

@@ -13,16 +13,16 @@ import (
 
 func (a *app) stateRestoreCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "restore FILE",
+		Use:   "restore FILE|-",
 		Short: "Put a copy of the state in the place of a damaged, lost or rolled back one",
 		Long: "Puts a copy of the state in its place, and accepts that what came after the copy is lost. FILE stays as\n" +
 			"it is, and may be the state file itself, where an older copy was refused. What was there is kept beside\n" +
-			"it. Events of the lost time that nothing proves are missed, but withheld: none of them is sent before\n" +
+			"it; - reads the copy from stdin. Events of the lost time that nothing proves are missed, but withheld: none of them is sent before\n" +
 			"you say replay or ignore. The daemon must be stopped.",
 		Args: cobra.ExactArgs(1),
 	}
 	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
-		cfg, err := a.load("state", "control", "heygen.base_url")
+		cfg, err := a.load("state", "control", "log", "heygen.base_url")
 		if err != nil {
 			return err
 		}
@@ -34,7 +34,7 @@ func (a *app) stateRestoreCommand() *cobra.Command {
 			_ = daemon.Close() // it has answered
 			return exit.Errorf(exit.Held, "stop it first, and start it again after", "the daemon uses the state")
 		}
-		done, err := engine.RestoreState(ctx, cfg, logger, checkInChild, args[0], who())
+		done, err := engine.RestoreState(ctx, cfg, logger, checkInChild, args[0], a.In, who())
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -22,13 +23,17 @@ type Restored struct {
 }
 
 // RestoreState puts a copy in the place of the state of the configuration. deep
-// looks at the copy in a process of its own.
-func RestoreState(ctx context.Context, cfg *config.Config, log *slog.Logger, deep func(context.Context, string) error, file, who string) (Restored, error) {
+// looks at the copy in a process of its own. The file "-" is what in gives.
+func RestoreState(ctx context.Context, cfg *config.Config, log *slog.Logger, deep func(context.Context, string) error, file string, in io.Reader, who string) (Restored, error) {
 	options := StateOptions(cfg, log)
 	options.Deep = deep
-	done, err := state.Restore(ctx, options, file, who)
+	from := state.Copy{Name: file}
+	if file == "-" {
+		from = state.Copy{Name: "standard input", From: in}
+	}
+	done, err := state.Restore(ctx, options, from, who)
 	return Restored{
-		Path: done.Path, From: file, Aside: done.Aside, LostFrom: done.Lost.From, LostTo: done.Lost.To,
+		Path: done.Path, From: from.Name, Aside: done.Aside, LostFrom: done.Lost.From, LostTo: done.Lost.To,
 		Withheld: done.Withheld, Begun: done.Begun,
 	}, explain(err)
 }
