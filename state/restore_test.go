@@ -220,6 +220,34 @@ func TestAVerdictCanWithhold(t *testing.T) {
 	mustAgree(t, s)
 }
 
+func TestCheckNamesWhatCannotBeWithheld(t *testing.T) {
+	s := mustOpen(t, optionsIn(t))
+	mustDo(t, s.update(true, func(t *tx) error {
+		r := newRecord(event("evt_a", "vid_1", "1", time.Hour), noon())
+		r.withheld = true
+		return t.saveOpen(nil, r)
+	}))
+	found, err := s.Check(t.Context(), true)
+	mustDo(t, err)
+	if len(found) != 1 || found[0].Key != `"evt_a"` || found[0].What != "it is settling and withheld; only a missed one can be" {
+		t.Errorf("found: %+v", found)
+	}
+}
+
+func TestCheckNamesALaterRestore(t *testing.T) {
+	o := optionsIn(t)
+	s := mustOpen(t, o)
+	side, err := readSide(o.Path)
+	mustDo(t, err)
+	side.Restored = noon().UnixNano()
+	mustDo(t, side.write(o.Path))
+	found, err := s.Check(t.Context(), false)
+	mustDo(t, err)
+	if len(found) != 1 || found[0].What != "the side file knows of a later restore" {
+		t.Errorf("found: %+v", found)
+	}
+}
+
 func TestALargeCopyIsWithheldToItsEnd(t *testing.T) {
 	o := optionsIn(t)
 	s := mustOpen(t, o)
