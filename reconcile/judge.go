@@ -143,16 +143,16 @@ const undatedFor = 25 * time.Hour
 // a restore lost. There is no lower bound: a state that does not know an event
 // can't tell whether a sweep found and replayed it in that time, however old it
 // is. What was listed by then is as old, whatever its date says.
-func lost(e heygen.Event, k state.Known, lost state.Range) bool {
+func lost(e heygen.Event, k state.Known, gone state.Range) bool {
 	switch {
-	case lost.To.IsZero():
+	case gone.To.IsZero():
 		return false
-	case !k.Listed.IsZero() && k.Listed.Before(lost.To):
+	case !k.Listed.IsZero() && k.Listed.Before(gone.To):
 		return true
 	case e.CreatedAt.IsZero():
-		return k.Listed.Before(lost.To.Add(undatedFor))
+		return k.Listed.Before(gone.To.Add(undatedFor))
 	}
-	return e.CreatedAt.Before(lost.To)
+	return e.CreatedAt.Before(gone.To)
 }
 
 func missedWhy(k state.Known) string {

@@ -170,6 +170,7 @@ func (s *Store) checkSettings(found *problems) error {
 			"the time of creation is missing":         m.created.IsZero(),
 			"the floor lies ahead of the newest mark": !m.floor.IsZero() && m.floor.After(s.notes.newestMark()),
 			"the side file knows of later commits":    side != nil && side.Generation > generation,
+			"the side file knows of a later restore":  judgeRestored(s.options.Path, side, m.lost) != nil,
 		} {
 			if bad {
 				found.add(Problem{Bucket: bucketMeta, What: what})
