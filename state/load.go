@@ -49,7 +49,7 @@ func (t *tx) admit(side *sideFile) error {
 		return fmt.Errorf("%w: %s holds events of %s, and the configuration says %s; set heygen.base_url back, or state.path to another file",
 			ErrForeign, path, m.base, base)
 	}
-	t.s.meta = m
+	t.s.meta, t.s.found = m, m.commit
 	t.s.generation.Store(generation)
 	return nil
 }

@@ -83,6 +83,7 @@ type Store struct {
 	commits      committer
 	commitNumber atomic.Int64  // commits made since opening
 	generation   atomic.Uint64 // of the last commit
+	found        time.Time     // of the last commit when the file was opened; zero: it does not tell
 	types        typeTable
 	notes        notes
 	rows         rows

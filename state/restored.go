@@ -46,11 +46,10 @@ func encodeLost(lost Range) []byte { return appendMoment(appendMoment(nil, lost.
 
 // lostSince is the time of the last commit. A file from before commits noted it tells the newest time that it knows.
 func (s *Store) lostSince() (time.Time, error) {
-	m := s.settings()
-	if !m.commit.IsZero() {
-		return m.commit, nil
+	if !s.found.IsZero() {
+		return s.found, nil
 	}
-	newest := m.created
+	newest := s.settings().created
 	acts, err := s.Acts(1)
 	if err != nil {
 		return newest, err
