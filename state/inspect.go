@@ -153,7 +153,11 @@ func (t *tx) checkAgreement(found *problems) error {
 
 func (s *Store) checkSettings(found *problems) error {
 	// Read before the state: a commit between the two makes the state newer, which is fine.
-	side, err := readSide(s.options.Path)
+	var side *sideFile
+	var err error
+	if !s.options.copied {
+		side, err = readSide(s.options.Path)
+	}
 	if err != nil {
 		found.add(Problem{What: err.Error()})
 	}

@@ -19,16 +19,17 @@ const sideEvery = time.Minute
 // sideFormat is the version of the side file.
 const sideFormat = 1
 
-const remedyOlder = "put the newest copy back, or start anew with `backstop state init --force`, which forgets every " +
-	"report and makes that moment the baseline: what was missed before it is then not judged"
+const remedyOlder = "put the newest copy back with `backstop state restore FILE`, or start anew with `backstop state init --force`, which " +
+	"forgets every report and makes that moment the baseline: what was missed before it is then not judged"
 
 // sideFile is what lies beside the state. It may lag behind the state, by a minute of commits or a kill; ahead of it, it
 // proves that the state was rolled back or lost.
 type sideFile struct {
-	Format     int    `json:"format"`
-	State      string `json:"state"`      // uuid of the state it belongs to
-	Generation uint64 `json:"generation"` // of a commit that was made
-	Clean      bool   `json:"clean"`      // the store was closed
+	Format     int     `json:"format"`
+	State      string  `json:"state"`      // uuid of the state it belongs to
+	Generation uint64  `json:"generation"` // of a commit that was made
+	Clean      bool    `json:"clean"`      // the store was closed
+	Imprint    imprint `json:"imprint,omitzero"`
 }
 
 func sidePath(path string) string { return path + ".side" }
@@ -119,9 +120,32 @@ func (w *sideWriter) finish(s *Store) {
 	}
 }
 
+// moved notes that the same state lies in another file now, which was looked at closely.
+func (w *sideWriter) moved(s *Store) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.write(s, true)
+	w.running = false
+}
+
+// trust notes that a file was looked at closely after an unclean stop, and found whole as it is.
+func (w *sideWriter) trust(s *Store, looked imprint) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.running && looked == s.imprint() {
+		w.write(s, true)
+	}
+}
+
 // write does not fail: the side file may lag, it only says so when that begins and when it ends.
 func (w *sideWriter) write(s *Store, clean bool) {
+	if s.options.copied {
+		return // what is known beside a copy is not about it
+	}
 	side := sideFile{Format: sideFormat, State: s.settings().uuid, Generation: s.generation.Load(), Clean: clean}
+	if clean {
+		side.Imprint = s.imprint()
+	}
 	err := side.write(s.options.Path)
 	switch {
 	case err != nil && !w.failing:
