@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // SaveCopy puts a copy of a state at a path, or leaves what was there. fill writes the copy, look says whether a file holds a
@@ -58,12 +60,35 @@ func CheckFile(ctx context.Context, path string, isCopy bool) ([]Problem, error)
 	return found, errors.Join(err, s.Close())
 }
 
+// DamagedCopy is Damaged for a copy, which is nobody's state: nothing is lost with it where there is another one.
+func DamagedCopy(path, what string) error {
+	return fmt.Errorf("%w: it is a copy, %s: %s; use another copy", ErrDamaged, path, what)
+}
+
 // openCopy opens a copy that is nobody's state.
 func openCopy(o Options) (*Store, error) {
 	o = o.withDefaults()
 	f, err := openLocked(o.Path, o.LockTimeout)
-	if err != nil {
-		return nil, fmt.Errorf("copy of a state: %w", err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; name a copy that is there", err)
 	}
-	return openStore(f, nil, o)
+	if err != nil {
+		return nil, ofCopy(err)
+	}
+	s, err := openStore(f, nil, o)
+	return s, ofCopy(err)
 }
+
+// ofCopy says of a damaged copy what to do about that.
+func ofCopy(err error) error {
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return copyError{strings.ReplaceAll(err.Error(), remedyDamaged, "it is a copy: use another one")}
+}
+
+type copyError struct{ text string }
+
+func (e copyError) Error() string { return e.text }
+
+func (copyError) Unwrap() error { return ErrDamaged }

@@ -53,10 +53,8 @@ func lookDeep(f *os.File, o Options) (_ *os.File, looked imprint, err error) {
 	switch {
 	case ctx.Err() != nil:
 		o.Logger.Info("the state is too large to be checked at the start after an unclean stop; `backstop state check` checks all of it")
-	case errors.Is(err, ErrHeld), errors.Is(err, ErrDamaged):
-		return nil, looked, err
 	case err != nil:
-		return nil, looked, fmt.Errorf("%w: %s: %w; %s", ErrDamaged, o.Path, err, remedyDamaged)
+		return nil, looked, err
 	default:
 		looked = imprintOf(before)
 	}

@@ -35,8 +35,8 @@ type Options struct {
 	Logger         *slog.Logger  // nil: silent
 
 	// Deep looks at a file closely, in another process, because a damaged page can hang or kill the one that reads it. Open
-	// calls it where the file is not as a clean stop left it, for at most two seconds; running out of time is no failure.
-	// nil: no deep look.
+	// calls it where the file is not as a clean stop left it, for at most two seconds; running out of time is no failure,
+	// and any error is returned. nil: no deep look.
 	Deep func(ctx context.Context, path string) error
 
 	copied bool // the file is a copy that is nobody's state: no side file is read or written
