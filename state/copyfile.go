@@ -57,7 +57,11 @@ func CheckFile(ctx context.Context, path string, isCopy bool) ([]Problem, error)
 		return nil, err
 	}
 	found, err := s.Check(ctx, true)
-	return found, errors.Join(err, s.Close())
+	err = errors.Join(err, s.Close())
+	if errors.Is(err, ErrDamaged) { // it could be opened, and reading on failed
+		return append(found, Problem{What: "a page of it is unusable"}), nil
+	}
+	return found, err
 }
 
 // DamagedCopy is Damaged for a copy, which is nobody's state: nothing is lost with it where there is another one.

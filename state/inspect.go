@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -200,7 +201,7 @@ func (n *notes) newestMark() (mark time.Time) {
 func (s *Store) checkPages(ctx context.Context, found *problems) error {
 	check := func(t *tx) error {
 		for err := range t.bolt.Check() {
-			found.add(Problem{What: err.Error()})
+			found.add(Problem{What: strings.TrimPrefix(err.Error(), "panic: ")}) // bbolt catches those of its own
 		}
 		return ctx.Err()
 	}
