@@ -200,7 +200,7 @@ func identityOf(info fs.FileInfo) fileIdentity {
 func (s *Store) stillOurs(needs int64) error {
 	info, err := os.Lstat(s.options.Path)
 	if err != nil {
-		return fmt.Errorf("state file %s was removed under the running process (%w); put it back and start again", s.options.Path, err)
+		return fmt.Errorf("state file %s was removed under the running process (%w); %s", s.options.Path, err, remedyOlder)
 	}
 	now := identityOf(info)
 	if now.device != s.opened.device || now.inode != s.opened.inode {

@@ -142,6 +142,7 @@ func (s *Store) Check(ctx context.Context, deep bool) ([]Problem, error) {
 
 // checkAgreement compares the buckets with each other, and the counters with what counting again gives.
 func (t *tx) checkAgreement(found *problems) error {
+	t.checkSequences(found)
 	counted, err := t.audit(found.add)
 	if err != nil {
 		return err

@@ -193,6 +193,9 @@ func openBolt(f *os.File, o Options) (db *bbolt.DB, err error) {
 // Close makes durable what waited in memory, notes in the side file that the end was clean, and closes the file. A latched
 // store writes nothing, and Close returns why. Closing again does nothing.
 func (s *Store) Close() error {
+	if s.wrecked.Load() {
+		return s.Err() // bbolt holds its locks for ever; the end of the process lets go of the file
+	}
 	err := s.update(false, func(t *tx) error {
 		if s.notes.waiting() {
 			t.dirty()
@@ -206,9 +209,6 @@ func (s *Store) Close() error {
 	})
 	if errors.Is(err, ErrClosed) {
 		return nil
-	}
-	if s.wrecked.Load() {
-		return err // bbolt may hold its locks for ever; the end of the process lets go of the file
 	}
 	if err == nil {
 		s.side.finish(s)
