@@ -65,8 +65,8 @@ func (p *patient) alone(dir string) {
 
 // A backup that is killed leaves the older copy or the whole new one, and the
 // state as it was; the next one clears what it left.
-func TestKilledBackup(t *testing.T) {
-	w := newWard(t)
+func (w *ward) killedBackup(t *testing.T) {
+	t.Parallel()
 	for name, running := range map[string]bool{"alone": false, "beside the daemon": true} {
 		t.Run(name, func(t *testing.T) {
 			p := w.watching(t)
@@ -104,8 +104,8 @@ func TestKilledBackup(t *testing.T) {
 }
 
 // A compaction that is killed leaves the old state or the whole new one.
-func TestKilledCompact(t *testing.T) {
-	w := newWard(t)
+func (w *ward) killedCompact(t *testing.T) {
+	t.Parallel()
 	p := w.watching(t)
 	p.big()
 	p.verb("state compact")
