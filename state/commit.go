@@ -140,7 +140,16 @@ func answer(batch []*call, err error) {
 
 // attempt runs the batch in one transaction. It returns the call whose own function failed, or the fate of the transaction.
 func (s *Store) attempt(batch []*call) (failed *call, err error) {
-	bolt, err := s.db.Begin(true)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a file that was cut off under us faults where it is read
+	var bolt *bbolt.Tx
+	defer func() {
+		if p := recover(); p != nil {
+			// unreachable: only a damaged page or a bug panics in here. Nobody knows what is in memory now, but the file is
+			// as it was: the transaction is never committed.
+			failed, err = nil, s.panicked("writing to it", p, release(bolt))
+		}
+	}()
+	bolt, err = s.db.Begin(true)
 	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		return nil, ErrClosed
 	}
@@ -148,27 +157,12 @@ func (s *Store) attempt(batch []*call) (failed *call, err error) {
 		return nil, s.latch(fmt.Errorf("begin a transaction: %w", err))
 	}
 	t := newTx(s, bolt)
-	defer func() {
-		if p := recover(); p != nil {
-			// unreachable: only a damaged page or a bug panics in here. Nobody knows what is in memory now, but the file is
-			// as it was: the transaction is never committed.
-			s.log.Error("panic in a transaction", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			failed, err = nil, s.latch(damaged(s.options.Path, fmt.Sprintf("writing to it failed (%v)", p)))
-			release(bolt)
-		}
-	}()
 	for _, c := range batch {
 		if err := c.fn(t); err != nil {
 			return c, errors.Join(err, bolt.Rollback())
 		}
 	}
 	return nil, s.commit(t)
-}
-
-// release ends a transaction that panicked, so that Close does not wait for it. Ending it may panic again.
-func release(bolt *bbolt.Tx) {
-	defer func() { _ = recover() }()
-	_ = bolt.Rollback()
 }
 
 // commit makes t durable when it changed anything, and publishes to memory what it did.
@@ -203,7 +197,7 @@ func (s *Store) commit(t *tx) error {
 
 // prepare adds to t what rides every commit, and makes sure that the file is still ours.
 func (s *Store) prepare(t *tx) error {
-	if err := s.stillOurs(); err != nil {
+	if err := s.stillOurs(t.bolt.Size()); err != nil {
 		return err
 	}
 	s.side.begin(s)
@@ -244,13 +238,20 @@ func (s *Store) fault(point string) error {
 // A damaged page makes bbolt panic. Nothing that was read can be trusted then: the store is latched, and the next start
 // looks at the file closely before it goes on.
 func (s *Store) view(fn func(*tx) error) (err error) {
+	if s.wrecked.Load() {
+		return s.Err()
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	began := false
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("panic in a read", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = s.latch(damaged(s.options.Path, fmt.Sprintf("reading it failed (%v)", p)))
+			err = s.panicked("reading it", p, began)
 		}
 	}()
-	err = s.db.View(func(bolt *bbolt.Tx) error { return fn(newTx(s, bolt)) })
+	err = s.db.View(func(bolt *bbolt.Tx) error {
+		began = true
+		return fn(newTx(s, bolt))
+	})
 	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		return ErrClosed
 	}

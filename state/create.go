@@ -19,14 +19,16 @@ import (
 // crash leaves either nothing at the path or all of it. fs.ErrExist means that another process was faster.
 func create(o Options) error {
 	dir := filepath.Dir(o.Path)
-	draft, err := os.CreateTemp(dir, "."+filepath.Base(o.Path)+".new-*") // 0600
+	draft, err := os.CreateTemp(dir, "."+filepath.Base(o.Path)+newDraft+"*") // 0600
 	if err != nil {
 		return fmt.Errorf("create state file: %w; user id %d needs write permission on %s", err, os.Geteuid(), dir)
 	}
 	name := draft.Name()
 	defer os.Remove(name)
 	uuid := newUUID()
-	if err := errors.Join(draft.Close(), build(name, uuid, o)); err != nil {
+	err = build(name, uuid, o)
+	info, statErr := draft.Stat()
+	if err := errors.Join(err, statErr, draft.Close()); err != nil {
 		return fmt.Errorf("create state file %s: %w; see that there is room on the file system", o.Path, err)
 	}
 	if err := settleIn(name, o.Path); err != nil {
@@ -35,7 +37,7 @@ func create(o Options) error {
 	if err := syncDirectory(dir); err != nil {
 		return fmt.Errorf("create state file %s: %w; try again", o.Path, err)
 	}
-	side := sideFile{Format: sideFormat, State: uuid, Clean: true}
+	side := sideFile{Format: sideFormat, State: uuid, Clean: true, Imprint: imprintOf(info)}
 	err = side.write(o.Path)
 	if errors.Is(err, fs.ErrNotExist) { // another process has opened the new state, and took the draft for a leftover
 		err = side.write(o.Path)

@@ -70,12 +70,12 @@ func lockIdle(f *os.File, wait time.Duration) error {
 	return err
 }
 
-// copyDraft copies the file to a draft beside the state, and returns its name. A kill leaves a draft that the next opening
+// draftOf copies the file to a draft beside the state, and returns its name. A kill leaves a draft that the next opening
 // of the state clears away.
-func copyDraft(ctx context.Context, o Options, file Copy, present *os.File) (name string, err error) {
+func draftOf(ctx context.Context, o Options, file Copy, present *os.File) (name string, err error) {
 	from := file.From
 	if from == nil {
-		source, err := openCopy(file.Name, o.LockTimeout, present)
+		source, err := openSource(file.Name, o.LockTimeout, present)
 		if err != nil {
 			return "", err
 		}
@@ -107,8 +107,8 @@ func writeDraft(path string, r io.Reader) (name string, err error) {
 	return draft.Name(), nil
 }
 
-// openCopy opens and locks the copy for reading; where it is the state itself, that is open and locked.
-func openCopy(file string, wait time.Duration, present *os.File) (*os.File, error) {
+// openSource opens and locks the copy for reading; where it is the state itself, that is open and locked.
+func openSource(file string, wait time.Duration, present *os.File) (*os.File, error) {
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil, fmt.Errorf("copy of the state: %w; name the file to restore", err)

@@ -53,21 +53,47 @@ const accessWrite = 2
 // openLocked opens and locks an existing state file, and makes sure that bbolt may be let near it. It returns
 // fs.ErrNotExist when there is none.
 func openLocked(path string, wait time.Duration) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := openNamed(path, wait)
 	if err != nil {
-		return nil, openError(path, err)
+		return nil, err
 	}
-	for _, check := range []func(*os.File) error{
-		checkOurs,
-		func(f *os.File) error { return lock(f, wait) },
-		checkShape,
-	} {
-		if err := check(f); err != nil {
-			f.Close()
-			return nil, err
-		}
+	if err := checkShape(f); err != nil {
+		f.Close()
+		return nil, err
 	}
 	return f, nil
+}
+
+// openNamed opens and locks what the path names. Whoever held the lock may have put another file there meanwhile, as
+// compact and init do: what it left is not the state any more, and the new one is waited for in its place.
+func openNamed(path string, wait time.Duration) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			return nil, openError(path, err)
+		}
+		if err = checkOurs(f); err == nil {
+			err = lock(f, wait)
+		}
+		switch {
+		case err != nil:
+			f.Close()
+			return nil, err
+		case names(path, f):
+			return f, nil
+		}
+		f.Close()
+	}
+}
+
+// names reports whether a path names an open file.
+func names(path string, f *os.File) bool {
+	named, err := os.Lstat(path)
+	if err != nil {
+		return false
+	}
+	open, err := f.Stat()
+	return err == nil && os.SameFile(named, open)
 }
 
 func openError(path string, err error) error {
@@ -170,15 +196,18 @@ func identityOf(info fs.FileInfo) fileIdentity {
 }
 
 // stillOurs makes sure before a commit that the path still names the file that is open: what is written to a file that was
-// removed or replaced is lost at the next start.
-func (s *Store) stillOurs() error {
+// removed or replaced is lost at the next start. needs is how many bytes of it hold pages.
+func (s *Store) stillOurs(needs int64) error {
 	info, err := os.Lstat(s.options.Path)
 	if err != nil {
-		return fmt.Errorf("state file %s was removed under the running process (%w); put it back and start again", s.options.Path, err)
+		return fmt.Errorf("state file %s was removed under the running process (%w); %s", s.options.Path, err, remedyOlder)
 	}
 	now := identityOf(info)
 	if now.device != s.opened.device || now.inode != s.opened.inode {
 		return fmt.Errorf("state file %s was replaced under the running process; start again to use the new one", s.options.Path)
+	}
+	if info.Size() < needs {
+		return damaged(s.options.Path, fmt.Sprintf("it was cut off under the running process: %d bytes of at least %d", info.Size(), needs))
 	}
 	return nil
 }
@@ -236,6 +265,9 @@ func checkShape(f *os.File) error {
 func damaged(path, what string) error {
 	return fmt.Errorf("%w: %s: %s; %s", ErrDamaged, path, what, remedyDamaged)
 }
+
+// Damaged is the error for a state file that was found damaged from outside, with what is wrong and what to do.
+func Damaged(path, what string) error { return damaged(path, what) }
 
 // newestMeta returns the valid meta page with the higher transaction number: the one that bbolt will use.
 func newestMeta(f *os.File, size int64) (fileMeta, bool) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -143,6 +144,7 @@ func (s *Store) Check(ctx context.Context, deep bool) ([]Problem, error) {
 
 // checkAgreement compares the buckets with each other, and the counters with what counting again gives.
 func (t *tx) checkAgreement(found *problems) error {
+	t.checkSequences(found)
 	counted, err := t.audit(found.add)
 	if err != nil {
 		return err
@@ -155,7 +157,11 @@ func (t *tx) checkAgreement(found *problems) error {
 
 func (s *Store) checkSettings(found *problems) error {
 	// Read before the state: a commit between the two makes the state newer, which is fine.
-	side, err := readSide(s.options.Path)
+	var side *sideFile
+	var err error
+	if !s.options.copied {
+		side, err = readSide(s.options.Path)
+	}
 	if err != nil {
 		found.add(Problem{What: err.Error()})
 	}
@@ -199,7 +205,7 @@ func (n *notes) newestMark() (mark time.Time) {
 func (s *Store) checkPages(ctx context.Context, found *problems) error {
 	check := func(t *tx) error {
 		for err := range t.bolt.Check() {
-			found.add(Problem{What: err.Error()})
+			found.add(Problem{What: strings.TrimPrefix(err.Error(), "panic: ")}) // bbolt catches those of its own
 		}
 		return ctx.Err()
 	}

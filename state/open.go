@@ -24,9 +24,6 @@ const (
 	defaultLockTimeout = time.Second
 )
 
-// deepLook bounds the look at a file after an unclean stop.
-const deepLook = 2 * time.Second
-
 // Options say where the state is and what bounds it.
 type Options struct {
 	Path           string        // of the state file; its side file lies beside it
@@ -38,15 +35,17 @@ type Options struct {
 	Logger         *slog.Logger  // nil: silent
 
 	// Deep looks at a file closely, in another process, because a damaged page can hang or kill the one that reads it. Open
-	// calls it after an unclean stop, for at most two seconds; running out of time is no failure. nil: no deep look.
+	// calls it where the file is not as a clean stop left it, for at most two seconds; running out of time is no failure,
+	// and any error is returned. nil: no deep look.
 	Deep func(ctx context.Context, path string) error
+
+	copied bool // the file is a copy that is nobody's state: no side file is read or written
 
 	// Fault is for tests: called with "before" (its error means that nothing was written) and "after" (its error means
 	// written, but reported failed) around every commit, and every other step of Restore.
 	Fault func(point string) error
 
-	draft bool                         // a draft of a restore: it has no side file
-	link  func(old, name string) error // for tests; nil: os.Link
+	link func(old, name string) error // for tests; nil: os.Link
 }
 
 func (o Options) withDefaults() Options {
@@ -89,6 +88,8 @@ type Store struct {
 	rows         rows
 	side         sideWriter
 	space        spaceGuard
+	copying      sync.Mutex  // one copy at a time: each needs its own room
+	wrecked      atomic.Bool // bbolt panicked: nothing of it is touched any more
 
 	mu     sync.Mutex
 	meta   settings
@@ -117,6 +118,10 @@ func OpenExisting(o Options) (*Store, error) {
 	if err := checkDirectory(filepath.Dir(o.Path)); err != nil {
 		return nil, err
 	}
+	return openExisting(o)
+}
+
+func openExisting(o Options) (*Store, error) {
 	f, err := openLocked(o.Path, o.LockTimeout)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, missing(o.Path)
@@ -128,12 +133,18 @@ func OpenExisting(o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if side != nil && !side.Clean && o.Deep != nil {
-		if f, err = lookDeep(f, o); err != nil {
-			return nil, err
-		}
+	if o.Deep == nil || side.trusts(f) {
+		return openStore(f, side, o)
 	}
-	return openStore(f, side, o)
+	f, looked, err := lookDeep(f, o)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openStore(f, side, o)
+	if err == nil && side != nil {
+		s.side.trust(s, looked)
+	}
+	return s, err
 }
 
 func missing(path string) error {
@@ -147,30 +158,10 @@ func missing(path string) error {
 	return fmt.Errorf("%w at %s; `backstop run` makes it, or set state.path", ErrMissing, path)
 }
 
-// lookDeep lets go of the lock while another process looks at the file, and takes it again.
-func lookDeep(f *os.File, o Options) (*os.File, error) {
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("state file: %w; try again", err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), deepLook)
-	defer cancel()
-	err := o.Deep(ctx, o.Path)
-	switch {
-	case ctx.Err() != nil:
-		o.Logger.Info("the state is too large to be checked at the start after an unclean stop; `backstop state check` checks all of it")
-	case errors.Is(err, ErrHeld), errors.Is(err, ErrDamaged):
-		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("%w: %s: %w; %s", ErrDamaged, o.Path, err, remedyDamaged)
-	}
-	return openLocked(o.Path, o.LockTimeout)
-}
-
 // openStore opens what passed the guards. f is closed with the store.
 func openStore(f *os.File, side *sideFile, o Options) (*Store, error) {
 	s := &Store{options: o, log: o.Logger, failed: make(chan struct{})}
 	s.space.free = freeBytes
-	s.side.off = o.draft
 	var err error
 	if s.opened, err = identify(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("state file: %w; try again", err), f.Close())
@@ -219,6 +210,9 @@ func openBolt(f *os.File, o Options) (db *bbolt.DB, err error) {
 // Close makes durable what waited in memory, notes in the side file that the end was clean, and closes the file. A latched
 // store writes nothing, and Close returns why. Closing again does nothing.
 func (s *Store) Close() error {
+	if s.wrecked.Load() {
+		return s.Err() // bbolt holds its locks for ever; the end of the process lets go of the file
+	}
 	err := s.update(false, func(t *tx) error {
 		if s.notes.waiting() {
 			t.dirty()

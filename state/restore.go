@@ -49,7 +49,7 @@ func Restore(ctx context.Context, o Options, file Copy, who string) (Restoration
 	if err := sideIsOurs(o.Path); err != nil {
 		return Restoration{}, err
 	}
-	draft, err := copyDraft(ctx, o, file, present)
+	draft, err := draftOf(ctx, o, file, present)
 	if err != nil {
 		return Restoration{}, err
 	}
@@ -119,7 +119,7 @@ func lookAtDraft(ctx context.Context, o Options, draft string) error {
 
 // openDraft opens a draft as a state that has no side file.
 func openDraft(o Options, draft string) (*Store, error) {
-	o.Path, o.draft = draft, true
+	o.Path, o.copied = draft, true
 	f, err := openLocked(draft, o.LockTimeout)
 	if err != nil {
 		return nil, err

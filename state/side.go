@@ -25,11 +25,12 @@ const remedyOlder = "put the newest copy back with `backstop state restore FILE`
 // sideFile is what lies beside the state. It may lag behind the state, by a minute of commits or a kill; ahead of it, it
 // proves that the state was rolled back or lost.
 type sideFile struct {
-	Format     int    `json:"format"`
-	State      string `json:"state"`              // uuid of the state it belongs to
-	Generation uint64 `json:"generation"`         // of a commit that was made
-	Clean      bool   `json:"clean"`              // the store was closed
-	Restored   int64  `json:"restored,omitempty"` // time of the last restore in unix nanoseconds; 0: there was none
+	Format     int     `json:"format"`
+	State      string  `json:"state"`              // uuid of the state it belongs to
+	Generation uint64  `json:"generation"`         // of a commit that was made
+	Clean      bool    `json:"clean"`              // the store was closed
+	Restored   int64   `json:"restored,omitempty"` // time of the last restore in unix nanoseconds; 0: there was none
+	Imprint    imprint `json:"imprint,omitzero"`
 }
 
 func sidePath(path string) string { return path + ".side" }
@@ -85,7 +86,6 @@ func lostError(path string) error {
 
 // sideWriter writes the side file. The leader of a commit is the only one that calls it, until Close.
 type sideWriter struct {
-	off     bool // the store is the draft of a restore, which has no side file
 	mu      sync.Mutex
 	written time.Time
 	running bool // the side file says that a process has the state open
@@ -97,7 +97,7 @@ type sideWriter struct {
 func (w *sideWriter) begin(s *Store) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.running && !w.off {
+	if !w.running {
 		w.write(s, false)
 		w.running = true
 	}
@@ -107,7 +107,7 @@ func (w *sideWriter) begin(s *Store) {
 func (w *sideWriter) refresh(s *Store, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.off && now.Sub(w.written) >= sideEvery {
+	if now.Sub(w.written) >= sideEvery {
 		w.write(s, false)
 	}
 }
@@ -121,10 +121,33 @@ func (w *sideWriter) finish(s *Store) {
 	}
 }
 
+// moved notes that the same state lies in another file now, which was looked at closely.
+func (w *sideWriter) moved(s *Store) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.write(s, true)
+	w.running = false
+}
+
+// trust notes that a file was looked at closely after an unclean stop, and found whole as it is.
+func (w *sideWriter) trust(s *Store, looked imprint) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.running && looked == s.imprint() {
+		w.write(s, true)
+	}
+}
+
 // write does not fail: the side file may lag, it only says so when that begins and when it ends.
 func (w *sideWriter) write(s *Store, clean bool) {
+	if s.options.copied {
+		return // what is known beside a copy is not about it
+	}
 	m := s.settings()
 	side := sideFile{Format: sideFormat, State: m.uuid, Generation: s.generation.Load(), Clean: clean, Restored: restoredAt(m.lost)}
+	if clean {
+		side.Imprint = s.imprint()
+	}
 	err := side.write(s.options.Path)
 	switch {
 	case err != nil && !w.failing:

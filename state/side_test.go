@@ -156,7 +156,7 @@ func TestADamagedSideFileIsNamed(t *testing.T) {
 }
 
 func TestADeepLookFollowsAnUncleanStop(t *testing.T) {
-	broken := errors.New("exit status 2")
+	broken := Damaged("backstop.db", "exit status 2")
 	cases := map[string]struct {
 		clean bool
 		deep  func(ctx context.Context, path string) error

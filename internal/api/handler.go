@@ -66,6 +66,7 @@ func (h *handler) routes() []route {
 		{pattern: "GET /v1/state/path", serve: h.statePath},
 		{pattern: "GET /v1/state/info", serve: h.stateInfo},
 		{pattern: "POST /v1/state/check", serve: h.stateCheck},
+		{pattern: "POST /v1/state/backup", serve: h.stateBackup},
 	}
 }
 

@@ -106,7 +106,7 @@ func (a *app) client(ctx context.Context, need engine.Need, keys ...string) (*ap
 	if c := daemonOf(ctx, cfg); c != nil {
 		return c, nil
 	}
-	e, err := engine.Open(engine.Options{Config: cfg, Need: need, Version: version(), Logger: logger})
+	e, err := engine.Open(engine.Options{Config: cfg, Need: need, Version: version(), Logger: logger, Deep: lookThrough})
 	if err != nil {
 		return nil, err
 	}

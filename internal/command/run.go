@@ -35,7 +35,7 @@ func (a *app) runCommand() *cobra.Command {
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
 		return daemon.Run(ctx, daemon.Options{
-			Config: cfg, Load: a.reload, Reload: hangup, Env: os.LookupEnv, Level: level, Deep: checkInChild,
+			Config: cfg, Load: a.reload, Reload: hangup, Env: os.LookupEnv, Level: level, Deep: lookThrough,
 			Version: version(), Logger: logger,
 		})
 	})

@@ -1,24 +1,18 @@
 package command
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"backstop/internal/api"
 	"backstop/internal/engine"
-	"backstop/internal/exit"
-	"backstop/state"
 )
 
 func (a *app) stateCommand() *cobra.Command {
-	return group("state", "Look after the state file", a.stateInitCommand(), a.stateInfoCommand(), a.stateCheckCommand(), a.stateRestoreCommand())
+	return group("state", "Look after the state file", a.stateInitCommand(), a.stateInfoCommand(), a.stateCheckCommand(),
+		a.stateBackupCommand(), a.stateRestoreCommand(), a.stateCompactCommand())
 }
 
 func (a *app) stateInitCommand() *cobra.Command {
@@ -78,67 +72,4 @@ func (a *app) printInfo(info engine.StateInfo) error {
 	t.row("baseline", stamp(info.Baseline))
 	t.row("floor", stamp(info.Floor))
 	return t.flush()
-}
-
-func (a *app) stateCheckCommand() *cobra.Command {
-	var file string
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Look at every record of the state file; exit 1 when something is wrong",
-		Args:  cobra.NoArgs,
-	}
-	cmd.Flags().StringVar(&file, "file", "", "look at this `FILE`, without a configuration")
-	cmd.Flags().Lookup("file").Hidden = true // how the daemon looks at a file that may kill whoever reads it
-	return a.withJSON(verb(cmd, func(ctx context.Context, _ []string) error {
-		if file != "" {
-			return checkFile(ctx, file)
-		}
-		return a.ask(ctx, engine.Existing, func(c *api.Client) error { return a.stateCheck(ctx, c) })
-	}))
-}
-
-func (a *app) stateCheck(ctx context.Context, c *api.Client) error {
-	problems := 0
-	err := c.StateCheck(ctx, func(p engine.Problem) error {
-		problems++
-		if a.json {
-			return a.printJSON(p)
-		}
-		return a.printf("%s\n", strings.TrimSpace(p.Bucket+" "+p.Key+": "+p.What))
-	})
-	if err != nil {
-		return err
-	}
-	if problems > 0 {
-		return exit.Errorf(exit.Failed, "damaged records are read again from the listing; damaged pages need `backstop state init --force`",
-			"%s found", plural(problems, "problem"))
-	}
-	return a.print(map[string]int{"problems": 0}, "the state is sound")
-}
-
-// checkFile looks at a state file in this process, which a damaged one may end.
-func checkFile(ctx context.Context, path string) error {
-	s, err := state.OpenExisting(state.Options{Path: path})
-	if err != nil {
-		return err
-	}
-	problems, err := s.Check(ctx, true)
-	if err == nil && len(problems) > 0 {
-		err = fmt.Errorf("%s %s: %s", problems[0].Bucket, problems[0].Key, problems[0].What)
-	}
-	return errors.Join(err, s.Close())
-}
-
-// checkInChild looks at a state file in a process of its own: the daemon does so
-// after an unclean stop, before it trusts the file.
-func checkInChild(ctx context.Context, path string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	out, err := exec.CommandContext(ctx, self, "state", "check", "--file", path).CombinedOutput()
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("look at %s: %w: %s", path, err, bytes.TrimSpace(out[:min(len(out), 500)]))
-	}
-	return ctx.Err()
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -75,7 +76,25 @@ func (d *daemon) run(ctx context.Context) error {
 	})
 	group.Go(func() error { return d.watchdog(ctx) })
 	group.Go(func() error { return d.work(ctx) })
-	return group.Wait()
+	return d.await(group)
+}
+
+// await waits until all that was started has ended. A file that was damaged under
+// the process may keep some of it waiting for ever; that is left behind.
+func (d *daemon) await(group *errgroup.Group) error {
+	ended := make(chan error, 1)
+	go func() { ended <- group.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-d.engine.Failed():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(drainTime + 2*time.Second):
+		return d.engine.Err()
+	}
 }
 
 // stop ends what was started before something failed.

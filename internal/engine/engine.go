@@ -39,8 +39,8 @@ type Options struct {
 	Need    Need
 	Version string
 	Logger  *slog.Logger
-	// Deep looks into a state file in a child process after an unclean stop;
-	// nil: it is not looked into.
+	// Deep looks into a state file that is not as a clean stop left it, in a
+	// child process; nil: it is not looked into.
 	Deep func(ctx context.Context, path string) error
 
 	// For tests: in the place of the network, and around every commit. nil in

@@ -69,6 +69,12 @@ func (e *Engine) watch(ctx context.Context) error {
 	}
 }
 
+// Failed is closed when the state can't be written to any more; Err tells why.
+func (e *Engine) Failed() <-chan struct{} { return e.store.Failed() }
+
+// Err tells why the state can't be written to any more; nil while it can.
+func (e *Engine) Err() error { return explain(e.store.Err()) }
+
 // patience is how long a pass may go without a request, and how long a due poll
 // may fail to come. The slowest honest step is a request with all its retries.
 const patience = 10 * time.Minute

@@ -61,12 +61,7 @@ func (e *Engine) StateCheck(ctx context.Context, yield func(Problem) error) (int
 	if err != nil {
 		return 0, explain(err)
 	}
-	for i, p := range problems {
-		if err := yield(Problem{Bucket: p.Bucket, Key: p.Key, What: p.What}); err != nil {
-			return i, err
-		}
-	}
-	return len(problems), nil
+	return tell(problems, yield)
 }
 
 // InitState makes a new, empty state file for the configuration.
