@@ -50,6 +50,7 @@
 //   - A ledger record lies in the bucket of its created_at's day; a detail has a ledger record.
 //   - The counts in meta are what counting again gives.
 //   - Marks, floor and generation only ever move forward, and the baseline never changes.
+//   - No bucket holds a number above the last that it gave out.
 //   - The side file's generation is not ahead of the state's.
 //
 // # Compatibility
