@@ -141,6 +141,9 @@ func answer(batch []*call, err error) {
 // attempt runs the batch in one transaction. It returns the call whose own function failed, or the fate of the transaction.
 func (s *Store) attempt(batch []*call) (failed *call, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // a file that was cut off under us faults where it is read
+	if s.wrecked.Load() {                                    // by whoever measured the file for this batch
+		return nil, s.Err()
+	}
 	var bolt *bbolt.Tx
 	defer func() {
 		if p := recover(); p != nil {

@@ -56,6 +56,7 @@
 //   - Marks, floor and generation only ever move forward, and the baseline never changes.
 //   - The side file's generation is not ahead of the state's, nor is its last restore.
 //   - Only missed events are withheld, and no withheld one has a key 'e', which would keep the newer ones of its entity waiting.
+//   - No bucket holds a number above the last that it gave out.
 //
 // # Compatibility
 //
