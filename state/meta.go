@@ -215,7 +215,7 @@ func (t *tx) putMeta(key string, payload []byte) error {
 func (t *tx) nextGeneration() error {
 	next := t.s.generation.Load() + 1
 	t.after(func() { t.s.generation.Store(next) })
-	now := time.Now()
+	now := second(time.Now())
 	t.after(func() { t.s.change(func(m *settings) { m.commit = now }) })
 	return t.putMeta(metaGeneration, appendTime(appendNumber(nil, next), now))
 }
