@@ -223,11 +223,12 @@ func (s *Store) Backfill(id uint64) (b Backfill, err error) {
 }
 
 // EndBackfill notes that nothing is left of a backfill, and drops its walks. What of its plan was damaged goes to the
-// quarantine.
+// quarantine; it returns how many events these are, for they were not sent, and only the listing has them now.
 //
 // A crash before the commit leaves it unended and empty: started again it ends at once.
-func (s *Store) EndBackfill(now time.Time, id uint64) error {
-	err := s.update(false, func(t *tx) error {
+func (s *Store) EndBackfill(now time.Time, id uint64) (spoiled int, err error) {
+	err = s.update(false, func(t *tx) error {
+		spoiled = 0
 		b, err := t.backfill(id)
 		if errors.Is(err, ErrNoBackfill) {
 			return nil // it ended before
@@ -235,23 +236,23 @@ func (s *Store) EndBackfill(now time.Time, id uint64) error {
 		if err != nil {
 			return err
 		}
-		if err := t.spoilPlans(id); err != nil {
+		if spoiled, err = t.spoilPlans(id); err != nil {
 			return err
 		}
 		b.Ended = now.UTC()
 		return errors.Join(t.dropHistory(id), t.putBackfill(b))
 	})
 	if err != nil {
-		return fmt.Errorf("end backfill %d: %w", id, err)
+		return 0, fmt.Errorf("end backfill %d: %w", id, err)
 	}
-	return nil
+	return spoiled, nil
 }
 
 // spoilPlans moves what is left of a plan, which can't be read, to the quarantine.
-func (t *tx) spoilPlans(id uint64) error {
+func (t *tx) spoilPlans(id uint64) (n int, err error) {
 	plans := t.plans(id)
 	if plans == nil {
-		return nil
+		return 0, nil
 	}
 	var keys [][]byte
 	c := plans.Cursor()
@@ -260,10 +261,10 @@ func (t *tx) spoilPlans(id uint64) error {
 	}
 	for _, k := range keys {
 		if err := t.spoil(plans, k, placeOf(k).id); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(keys), nil
 }
 
 // dropHistory deletes the walks of a backfill and its empty bucket.

@@ -33,6 +33,12 @@ func queuePlanned(s *Store, v Verdict, events ...heygen.Event) error {
 	return err
 }
 
+// endBackfill ends one of which nothing is left.
+func endBackfill(s *Store, now time.Time, id uint64) error {
+	_, err := s.EndBackfill(now, id)
+	return err
+}
+
 // baselined lists events as older than a first run at noon.
 func baselined(t *testing.T, s *Store, events ...heygen.Event) {
 	t.Helper()
@@ -109,7 +115,7 @@ func TestABackfillIsTakenUpByItsWords(t *testing.T) {
 			t.Errorf("%+v takes up another history (%v)", other, err)
 		}
 	}
-	mustDo(t, s.EndBackfill(noon(), b.ID))
+	mustDo(t, endBackfill(s, noon(), b.ID))
 	if o, resumed, err := s.BeginBackfill(noon(), first, noon()); resumed || o.ID == b.ID || err != nil {
 		t.Errorf("what has ended is taken up again (%v)", err)
 	}
@@ -201,7 +207,7 @@ func TestMarkedHistoryIsSeenByImport(t *testing.T) {
 			t.Errorf("%s: proof %s (%v), want import", id, row.Proof, err)
 		}
 	}
-	mustDo(t, s.EndBackfill(noon(), 1))
+	mustDo(t, endBackfill(s, noon(), 1))
 	mustBeClean(t, s)
 	mustAgree(t, s)
 }
@@ -219,7 +225,10 @@ func TestADamagedPlanGoesToTheQuarantine(t *testing.T) {
 	if len(rows) != 1 || rows[0].Event.ID != "evt_good" || next != "" {
 		t.Errorf("planned are %+v, next %q; want the good one", rows, next)
 	}
-	mustDo(t, queuePlanned(s, Verdict{Status: Missed}, bad, good), s.EndBackfill(noon(), 1))
+	mustDo(t, queuePlanned(s, Verdict{Status: Missed}, good))
+	if n, err := s.EndBackfill(noon(), 1); n != 1 || err != nil {
+		t.Errorf("%d damaged events are told of (%v), want 1", n, err)
+	}
 	quarantined, err := s.Quarantined(0)
 	mustDo(t, err)
 	if len(quarantined) != 1 || quarantined[0].ID != "evt_bad" {
@@ -231,7 +240,7 @@ func TestADamagedPlanGoesToTheQuarantine(t *testing.T) {
 
 func TestEndedBackfillsExpire(t *testing.T) {
 	s := marked(t, noon())
-	mustDo(t, beginAll(s, History{Words: "all"}), beginAll(s, History{Words: "1d"}), s.EndBackfill(agoDays(20), 1))
+	mustDo(t, beginAll(s, History{Words: "all"}), beginAll(s, History{Words: "1d"}), endBackfill(s, agoDays(20), 1))
 	prunedDays(t, s, noon())
 	list, err := s.Backfills()
 	mustDo(t, err)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"backstop/internal/exit"
 	"backstop/internal/heygen"
 	"backstop/reconcile"
 	"backstop/state"
@@ -281,7 +282,8 @@ func (s *historySender) count() error {
 // over ends the backfill when nothing is left, or says why it stands still.
 func (s *historySender) over() (done bool, err error) {
 	if s.result.Left == 0 {
-		return true, cmp.Or(s.e.store.EndBackfill(s.e.Now(), s.backfill.ID), s.result.differences(""))
+		spoiled, err := s.e.store.EndBackfill(s.e.Now(), s.backfill.ID)
+		return true, cmp.Or(err, damaged(spoiled), s.result.differences(""))
 	}
 	if s.backfill.History.MarkOnly {
 		return false, nil
@@ -291,6 +293,15 @@ func (s *historySender) over() (done bool, err error) {
 		return false, nil
 	}
 	return true, s.result.differences(held)
+}
+
+// damaged is the error of a backfill that lost planned events to a damaged
+// state: it has ended, and only a new one finds them.
+func damaged(events int) error {
+	if events == 0 {
+		return nil
+	}
+	return exit.Errorf(exit.Failed, "run it again: it reads history anew and finds them", "%d planned events were damaged in the state file and are left out", events)
 }
 
 // rest waits for the rate, for a backoff or for a settle time, unless there is
