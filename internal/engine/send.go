@@ -184,13 +184,16 @@ func (e *Engine) newHistorySender(b state.Backfill, r BackfillRequest, result *B
 	return s, err
 }
 
-// pace lets a second's worth of events go at once, so that few transactions
-// queue them.
+// pace begins with a single event, as replay.rate does. What a slow receiver
+// has held up may be made good, up to a second's worth.
 func pace(perSecond float64) *rate.Limiter {
 	if perSecond <= 0 {
 		return rate.NewLimiter(rate.Inf, queueBite)
 	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(1, min(queueBite, int(math.Ceil(perSecond)))))
+	most := max(1, min(queueBite, int(math.Ceil(perSecond))))
+	limiter := rate.NewLimiter(rate.Limit(perSecond), most)
+	limiter.AllowN(time.Now(), most-1)
+	return limiter
 }
 
 // queue moves planned events to the old lane, as many as it may hold and the
@@ -307,8 +310,18 @@ func damaged(events int) error {
 // rest waits for the rate, for a backoff or for a settle time, unless there is
 // more to do at once.
 func (s *historySender) rest(ctx context.Context, moved int) error {
-	if moved > 0 && s.allowed() > 0 {
+	if s.allowed() < 1 {
+		return pause(ctx, min(s.e.untilDue(), s.untilAllowed()))
+	}
+	if moved > 0 {
 		return ctx.Err()
 	}
 	return pause(ctx, s.e.untilDue())
+}
+
+// untilAllowed is how long the rate lets no event go. A few go together where
+// they follow each other fast.
+func (s *historySender) untilAllowed() time.Duration {
+	missing := (1 - s.pace.Tokens()) / float64(s.pace.Limit())
+	return max(50*time.Millisecond, time.Duration(missing*float64(time.Second))+time.Millisecond)
 }

@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"backstop/state"
+)
+
+// pastScene is a world with a history and nothing else, and a backstop that has
+// made its first pass.
+func pastScene(t *testing.T, p plan) (*scene, *life) {
+	t.Helper()
+	atWork(t)
+	s := newScene(t, p)
+	l := s.live("", 0)
+	time.Sleep(30 * time.Second)
+	synctest.Wait()
+	return s, l
+}
+
+// backfill reads and sends all of the past.
+func (l *life) backfill(t *testing.T, r BackfillRequest) Backfilled {
+	t.Helper()
+	r.Words, r.Send = "all", true
+	result, err := l.engine.Backfill(t.Context(), r, func(BackfillProgress) error { return nil })
+	if err != nil {
+		t.Fatalf("the backfill ends with %v", err)
+	}
+	return result
+}
+
+// rushes gives the most replays that began within a time.
+func (s *scene) rushes(within time.Duration) (most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	starts := make([]time.Time, 0, len(s.posts))
+	for _, p := range s.posts {
+		starts = append(starts, p.start)
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	for i, first := range starts {
+		n, _ := slices.BinarySearchFunc(starts[i:], first.Add(within), time.Time.Compare)
+		most = max(most, n)
+	}
+	return most
+}
+
+// The rate of a backfill is kept from its first second on, and made use of.
+func TestBackfillKeepsItsRate(t *testing.T) {
+	for _, rate := range []float64{0.5, 3, 40} {
+		synctest.Test(t, func(t *testing.T) {
+			s, l := pastScene(t, calmPlan(120, 100))
+			begun := time.Now()
+			result := l.backfill(t, BackfillRequest{History: state.History{}, Rate: rate})
+			took := time.Since(begun)
+			if result.Left != 0 || result.Seen < 100 {
+				t.Fatalf("rate %g: %+v", rate, result)
+			}
+			for _, within := range []time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second} {
+				if most, allowed := s.rushes(within), int(rate*within.Seconds())+2; most > allowed {
+					t.Errorf("rate %g: %d replays within %v, want %d at most", rate, most, within, allowed)
+				}
+			}
+			if want := time.Duration(float64(result.Seen) / rate * float64(time.Second)); took > want*5/4+3*time.Second {
+				t.Errorf("rate %g: %d replays took %v, want %v", rate, result.Seen, took, want)
+			}
+			s.end()
+		})
+	}
+}
