@@ -21,9 +21,10 @@ type History struct {
 	Types    []string  `json:"types,omitempty"`
 	Entity   string    `json:"entity,omitempty"`
 	MarkOnly bool      `json:"mark_only,omitempty"` // nothing is sent: what is found counts as seen
+	Force    bool      `json:"force,omitempty"`     // also what is older than the floor, now or by the time it is read
 }
 
-// same reports whether somebody asks for the same history again.
+// same reports whether somebody asks for the same history again, be it with more force.
 func (h History) same(o History) bool {
 	return h.Words == o.Words && h.Entity == o.Entity && h.MarkOnly == o.MarkOnly && slices.Equal(h.Types, o.Types)
 }
@@ -97,7 +98,11 @@ func (s *Store) BeginBackfill(now time.Time, h History, upper time.Time) (b Back
 		var found bool
 		if b, found, err = t.unendedBackfill(h); found || err != nil {
 			resumed = found
-			return err
+			if err != nil || b.History.Force || !h.Force {
+				return err
+			}
+			b.History.Force = true
+			return t.putBackfill(b)
 		}
 		id, err := t.bucket(bucketBackfills).NextSequence()
 		if err != nil {

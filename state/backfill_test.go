@@ -238,6 +238,30 @@ func TestADamagedPlanGoesToTheQuarantine(t *testing.T) {
 	mustAgree(t, s)
 }
 
+// What was pruned since a backfill began may have been seen: it is not planned, unless somebody insists.
+func TestARisenFloorIsRespected(t *testing.T) {
+	s := marked(t, noon())
+	seen, unseen := event("evt_seen", "vid_1", "x", 20*24*time.Hour), event("evt_unseen", "vid_2", "x", 24*time.Hour)
+	listed(t, s, seen)
+	_, err := s.Record(agoDays(20), []Sighting{{ID: "evt_seen", Proof: Report}})
+	mustDo(t, err)
+	mustDo(t, beginAll(s, History{Words: "30d", Since: agoDays(30)}))
+	wantStatus(t, s, map[string]Status{"evt_seen": Seen})
+	mustDo(t, s.update(false, func(t *tx) error { return t.dropDay(dayOf(seen.CreatedAt)) }))
+	tally, err := s.PlanPages(HistoryPages{Backfill: 1, Events: []heygen.Event{seen, unseen}, Now: noon()})
+	mustDo(t, err)
+	if want := (HistoryTally{Ignored: 1, Planned: 1}); tally != want {
+		t.Errorf("tally %+v, want %+v", tally, want)
+	}
+	mustDo(t, beginAll(s, History{Words: "30d", Since: agoDays(30), Force: true}))
+	tally, err = s.PlanPages(HistoryPages{Backfill: 1, Events: []heygen.Event{seen, unseen}, Now: noon()})
+	mustDo(t, err)
+	if want := (HistoryTally{Planned: 2}); tally != want {
+		t.Errorf("by force the tally is %+v, want %+v", tally, want)
+	}
+	mustAgree(t, s)
+}
+
 func TestEndedBackfillsExpire(t *testing.T) {
 	s := marked(t, noon())
 	mustDo(t, beginAll(s, History{Words: "all"}), beginAll(s, History{Words: "1d"}), endBackfill(s, agoDays(20), 1))
