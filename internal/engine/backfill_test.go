@@ -6,6 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"backstop/state"
 )
 
@@ -66,6 +69,32 @@ func TestBackfillKeepsItsRate(t *testing.T) {
 			}
 			if want := time.Duration(float64(result.Seen) / rate * float64(time.Second)); took > want*5/4+3*time.Second {
 				t.Errorf("rate %g: %d replays took %v, want %v", rate, result.Seen, took, want)
+			}
+			s.end()
+		})
+	}
+}
+
+// A dry run tells what the plan will say, however often its cursors are refused.
+func TestDryRunTellsThePlan(t *testing.T) {
+	for seed := range uint64(2) {
+		synctest.Test(t, func(t *testing.T) {
+			p := calmPlan(3000, 10)
+			p.world.Span, p.undated = 240*time.Hour, 0.02
+			p.world.Faults.ExpiredCursors = 0.1
+			p.world.Seed, p.seed = seed+1, seed+1
+			s, l := pastScene(t, p)
+			var plans [2]BackfillPlan
+			for i, dry := range []bool{true, false} {
+				r := BackfillRequest{History: state.History{Words: "all"}, DryRun: dry}
+				result, err := l.engine.Backfill(t.Context(), r, func(BackfillProgress) error { return nil })
+				if err != nil {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+				plans[i] = result.Plan
+			}
+			if diff := cmp.Diff(plans[1], plans[0], cmpopts.IgnoreFields(BackfillPlan{}, "ID", "Pages", "Until", "Bad")); diff != "" {
+				t.Errorf("seed %d: the plan (-) and the dry run (+):\n%s", seed, diff)
 			}
 			s.end()
 		})
