@@ -75,6 +75,25 @@ func TestBackfillKeepsItsRate(t *testing.T) {
 	}
 }
 
+// What waits out an outage does not come in a rush when it ends.
+func TestBackfillKeepsItsRateAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := pastScene(t, calmPlan(300, 100))
+		s.set(func() { s.down = true })
+		go func() { // ends with the sleep
+			time.Sleep(5 * time.Minute)
+			s.set(func() { s.down = false })
+		}()
+		if result := l.backfill(t, BackfillRequest{Rate: 2}); result.Left != 0 || result.Dead != 0 || result.Seen < 250 {
+			t.Fatalf("%+v", result)
+		}
+		if most := s.rushes(10 * time.Second); most > 40 {
+			t.Errorf("%d replays within ten seconds, want hardly more than 20", most)
+		}
+		s.end()
+	})
+}
+
 // A dry run tells what the plan will say, however often its cursors are refused.
 func TestDryRunTellsThePlan(t *testing.T) {
 	for seed := range uint64(2) {

@@ -18,6 +18,8 @@ const (
 	planBite    = 500 // planned events that are judged at once
 	queueBite   = 100 // that are queued at once
 	oldLaneMost = 500 // that are queued and not finished: what waits beyond is kept out of the replayer's way
+
+	trickleEvery = time.Minute // how often an event is queued although the receiver is down
 )
 
 // judgePlanned counts what the plan would send. It writes nothing.
@@ -168,9 +170,10 @@ type historySender struct {
 	backfill state.Backfill
 	result   *Backfilled
 	pace     *rate.Limiter
-	after    string // how far the plan was looked through; "": from its beginning
-	planned  int    // left in the plan
-	total    int    // planned and unfinished at the start
+	after    string    // how far the plan was looked through; "": from its beginning
+	planned  int       // left in the plan
+	total    int       // planned and unfinished at the start
+	queued   time.Time // when something was queued last
 }
 
 func (e *Engine) newHistorySender(b state.Backfill, r BackfillRequest, result *Backfilled) (*historySender, error) {
@@ -204,6 +207,9 @@ func (s *historySender) queue() (moved int, err error) {
 		return 0, err
 	}
 	bite := min(queueBite, oldLaneMost-old, s.allowed())
+	if s.e.current().replayer.Down() {
+		bite = min(bite, s.trickle(old))
+	}
 	if bite < 1 || s.planned == 0 {
 		return 0, nil
 	}
@@ -216,6 +222,16 @@ func (s *historySender) queue() (moved int, err error) {
 	}
 	s.after = next
 	return s.decide(rows)
+}
+
+// trickle is how many events may be queued while the receiver is down: all that
+// is queued by then is sent when it answers again, and no rate holds that back.
+// A new one now and then gives it something to be tried with.
+func (s *historySender) trickle(old int) int {
+	if old > 0 && time.Since(s.queued) < trickleEvery {
+		return 0
+	}
+	return 1
 }
 
 // decide judges planned events and queues what is missed. The Look is a new one
@@ -234,6 +250,9 @@ func (s *historySender) decide(rows []state.Row) (moved int, err error) {
 		return 0, err
 	}
 	s.planned -= moved
+	if moved > 0 {
+		s.queued = time.Now()
+	}
 	for _, v := range applied {
 		if v.Status == state.Missed {
 			s.pace.Allow() // there is room: allowed has looked
