@@ -29,14 +29,17 @@ type HistoryPages struct {
 }
 
 // History reads the past, as [Walker.Walk] reads the newest part of the listing:
-// down to Since, or to the end. A cursor
-// that is refused is asked for once more, and then those from before it are
-// tried; only when none is taken, the walk begins anew.
+// down to Since and the lookback below it, for rows may be out of place by that
+// much, or to the end. A cursor that is refused is asked for once more, and then
+// those from before it are tried; only when none is taken, the walk begins anew.
 func (w *Walker) History(ctx context.Context, h History, between func(context.Context) error) (Result, error) {
 	r := w.run(state.Poll)
-	p := &past{run: r, walk: h.Walk, since: h.Since, save: h.Commit}
+	p := &past{run: r, walk: h.Walk, save: h.Commit}
+	if !h.Since.IsZero() {
+		p.horizon = h.Since.Add(-w.o.Lookback)
+	}
 	if p.walk.Segment.Pages == 0 {
-		p.walk = state.HistoryWalk{Waypoint: state.Waypoint{Segment: fresh(h.Since)}}
+		p.walk = state.HistoryWalk{Waypoint: state.Waypoint{Segment: fresh(p.horizon)}}
 	}
 	r.stack = []state.Segment{p.walk.Segment}
 	r.between, r.commit, r.back = between, p.commit, p.back
@@ -48,7 +51,7 @@ func (w *Walker) History(ctx context.Context, h History, between func(context.Co
 type past struct {
 	run     *run
 	walk    state.HistoryWalk // as of the last commit
-	since   time.Time
+	horizon time.Time         // zero: the end
 	save    func(HistoryPages) (state.HistoryTally, error)
 	retreat retreat
 }
@@ -75,7 +78,7 @@ func (p *past) back() (state.Segment, bool) {
 		return state.Segment{}, false
 	}
 	if way.Segment.Pages == 0 {
-		way = state.Waypoint{Segment: fresh(p.since)}
+		way = state.Waypoint{Segment: fresh(p.horizon)}
 	}
 	p.walk.Waypoint = way
 	p.walk.Trail = slices.DeleteFunc(slices.Clone(p.walk.Trail), func(o state.Waypoint) bool { return o.Segment.Pages >= way.Segment.Pages })

@@ -79,6 +79,31 @@ func TestHistoryIsReadToItsEnd(t *testing.T) {
 	}
 }
 
+// A page that lies wholly below the lower end may be one that was listed late:
+// what is not yet below it by the lookback may still have events of the range
+// behind it.
+func TestHistoryReadsBelowRowsOutOfPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := newWorld(300, time.Minute), newShelf()
+		w.sort = "arrival"
+		since := time.Now().Add(-100 * time.Minute)
+		for i := range 30 { // of ten minutes before the lower end, listed eleven minutes later
+			w.add(fmt.Sprintf("late%d", i), since.Add(-time.Duration(1+i%10)*time.Minute), since.Add(time.Minute+time.Duration(i)*time.Second))
+		}
+		if result, err := s.read(t.Context(), w, since, nil); err != nil || !result.Complete {
+			t.Fatalf("%v, %q", err, result.Incomplete)
+		}
+		for i := range 101 {
+			if id := fmt.Sprintf("e%06d", 299-i); s.events[id] != 1 {
+				t.Errorf("%s, of %d minutes ago, was read %d times, want once", id, i, s.events[id])
+			}
+		}
+		if pages := (101 + 30 + 15) / testOptions().PageSize; w.asked() > pages+4 {
+			t.Errorf("%d requests, want little more than %d", w.asked(), pages)
+		}
+	})
+}
+
 // However often a walk is stopped, it goes on where it stood: of every page that
 // was committed none is asked for again.
 func TestStoppedHistoryGoesOn(t *testing.T) {

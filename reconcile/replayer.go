@@ -216,6 +216,14 @@ func (r *Replayer) holdFull(now time.Time, err error) {
 	r.full, r.fullTil = err, now.Add(lookAgain)
 }
 
+// Down reports whether the receiver was found not to answer: one attempt at a
+// time looks whether it does again.
+func (r *Replayer) Down() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.outage.down
+}
+
 // InFlight counts the attempts under way, of every Run and Drain.
 func (r *Replayer) InFlight() int {
 	r.mu.Lock()

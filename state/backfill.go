@@ -21,9 +21,10 @@ type History struct {
 	Types    []string  `json:"types,omitempty"`
 	Entity   string    `json:"entity,omitempty"`
 	MarkOnly bool      `json:"mark_only,omitempty"` // nothing is sent: what is found counts as seen
+	Force    bool      `json:"force,omitempty"`     // also what is older than the floor, now or by the time it is read
 }
 
-// same reports whether somebody asks for the same history again.
+// same reports whether somebody asks for the same history again, be it with more force.
 func (h History) same(o History) bool {
 	return h.Words == o.Words && h.Entity == o.Entity && h.MarkOnly == o.MarkOnly && slices.Equal(h.Types, o.Types)
 }
@@ -97,7 +98,11 @@ func (s *Store) BeginBackfill(now time.Time, h History, upper time.Time) (b Back
 		var found bool
 		if b, found, err = t.unendedBackfill(h); found || err != nil {
 			resumed = found
-			return err
+			if err != nil || b.History.Force || !h.Force {
+				return err
+			}
+			b.History.Force = true
+			return t.putBackfill(b)
 		}
 		id, err := t.bucket(bucketBackfills).NextSequence()
 		if err != nil {
@@ -239,11 +244,12 @@ func (t *tx) unconfirmBackfills() error {
 }
 
 // EndBackfill notes that nothing is left of a backfill, and drops its walks. What of its plan was damaged goes to the
-// quarantine.
+// quarantine; it returns how many events these are, for they were not sent, and only the listing has them now.
 //
 // A crash before the commit leaves it unended and empty: started again it ends at once.
-func (s *Store) EndBackfill(now time.Time, id uint64) error {
-	err := s.update(false, func(t *tx) error {
+func (s *Store) EndBackfill(now time.Time, id uint64) (spoiled int, err error) {
+	err = s.update(false, func(t *tx) error {
+		spoiled = 0
 		b, err := t.backfill(id)
 		if errors.Is(err, ErrNoBackfill) {
 			return nil // it ended before
@@ -251,23 +257,23 @@ func (s *Store) EndBackfill(now time.Time, id uint64) error {
 		if err != nil {
 			return err
 		}
-		if err := t.spoilPlans(id); err != nil {
+		if spoiled, err = t.spoilPlans(id); err != nil {
 			return err
 		}
 		b.Ended = now.UTC()
 		return errors.Join(t.dropHistory(id), t.putBackfill(b))
 	})
 	if err != nil {
-		return fmt.Errorf("end backfill %d: %w", id, err)
+		return 0, fmt.Errorf("end backfill %d: %w", id, err)
 	}
-	return nil
+	return spoiled, nil
 }
 
 // spoilPlans moves what is left of a plan, which can't be read, to the quarantine.
-func (t *tx) spoilPlans(id uint64) error {
+func (t *tx) spoilPlans(id uint64) (n int, err error) {
 	plans := t.plans(id)
 	if plans == nil {
-		return nil
+		return 0, nil
 	}
 	var keys [][]byte
 	c := plans.Cursor()
@@ -276,10 +282,10 @@ func (t *tx) spoilPlans(id uint64) error {
 	}
 	for _, k := range keys {
 		if err := t.spoil(plans, k, placeOf(k).id); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(keys), nil
 }
 
 // dropHistory deletes the walks of a backfill and its empty bucket.

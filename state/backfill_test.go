@@ -33,6 +33,12 @@ func queuePlanned(s *Store, v Verdict, events ...heygen.Event) error {
 	return err
 }
 
+// endBackfill ends one of which nothing is left.
+func endBackfill(s *Store, now time.Time, id uint64) error {
+	_, err := s.EndBackfill(now, id)
+	return err
+}
+
 // baselined lists events as older than a first run at noon.
 func baselined(t *testing.T, s *Store, events ...heygen.Event) {
 	t.Helper()
@@ -109,7 +115,7 @@ func TestABackfillIsTakenUpByItsWords(t *testing.T) {
 			t.Errorf("%+v takes up another history (%v)", other, err)
 		}
 	}
-	mustDo(t, s.EndBackfill(noon(), b.ID))
+	mustDo(t, endBackfill(s, noon(), b.ID))
 	if o, resumed, err := s.BeginBackfill(noon(), first, noon()); resumed || o.ID == b.ID || err != nil {
 		t.Errorf("what has ended is taken up again (%v)", err)
 	}
@@ -201,7 +207,7 @@ func TestMarkedHistoryIsSeenByImport(t *testing.T) {
 			t.Errorf("%s: proof %s (%v), want import", id, row.Proof, err)
 		}
 	}
-	mustDo(t, s.EndBackfill(noon(), 1))
+	mustDo(t, endBackfill(s, noon(), 1))
 	mustBeClean(t, s)
 	mustAgree(t, s)
 }
@@ -219,7 +225,10 @@ func TestADamagedPlanGoesToTheQuarantine(t *testing.T) {
 	if len(rows) != 1 || rows[0].Event.ID != "evt_good" || next != "" {
 		t.Errorf("planned are %+v, next %q; want the good one", rows, next)
 	}
-	mustDo(t, queuePlanned(s, Verdict{Status: Missed}, bad, good), s.EndBackfill(noon(), 1))
+	mustDo(t, queuePlanned(s, Verdict{Status: Missed}, good))
+	if n, err := s.EndBackfill(noon(), 1); n != 1 || err != nil {
+		t.Errorf("%d damaged events are told of (%v), want 1", n, err)
+	}
 	quarantined, err := s.Quarantined(0)
 	mustDo(t, err)
 	if len(quarantined) != 1 || quarantined[0].ID != "evt_bad" {
@@ -229,9 +238,33 @@ func TestADamagedPlanGoesToTheQuarantine(t *testing.T) {
 	mustAgree(t, s)
 }
 
+// What was pruned since a backfill began may have been seen: it is not planned, unless somebody insists.
+func TestARisenFloorIsRespected(t *testing.T) {
+	s := marked(t, noon())
+	seen, unseen := event("evt_seen", "vid_1", "x", 20*24*time.Hour), event("evt_unseen", "vid_2", "x", 24*time.Hour)
+	listed(t, s, seen)
+	_, err := s.Record(agoDays(20), []Sighting{{ID: "evt_seen", Proof: Report}})
+	mustDo(t, err)
+	mustDo(t, beginAll(s, History{Words: "30d", Since: agoDays(30)}))
+	wantStatus(t, s, map[string]Status{"evt_seen": Seen})
+	mustDo(t, s.update(false, func(t *tx) error { return t.dropDay(dayOf(seen.CreatedAt)) }))
+	tally, err := s.PlanPages(HistoryPages{Backfill: 1, Events: []heygen.Event{seen, unseen}, Now: noon()})
+	mustDo(t, err)
+	if want := (HistoryTally{Ignored: 1, Planned: 1}); tally != want {
+		t.Errorf("tally %+v, want %+v", tally, want)
+	}
+	mustDo(t, beginAll(s, History{Words: "30d", Since: agoDays(30), Force: true}))
+	tally, err = s.PlanPages(HistoryPages{Backfill: 1, Events: []heygen.Event{seen, unseen}, Now: noon()})
+	mustDo(t, err)
+	if want := (HistoryTally{Planned: 2}); tally != want {
+		t.Errorf("by force the tally is %+v, want %+v", tally, want)
+	}
+	mustAgree(t, s)
+}
+
 func TestEndedBackfillsExpire(t *testing.T) {
 	s := marked(t, noon())
-	mustDo(t, beginAll(s, History{Words: "all"}), beginAll(s, History{Words: "1d"}), s.EndBackfill(agoDays(20), 1))
+	mustDo(t, beginAll(s, History{Words: "all"}), beginAll(s, History{Words: "1d"}), endBackfill(s, agoDays(20), 1))
 	prunedDays(t, s, noon())
 	list, err := s.Backfills()
 	mustDo(t, err)

@@ -40,7 +40,7 @@ func intents(t *testing.T) map[string]intent {
 			map[string]Status{"evt_past": Missed}},
 		"queue what is baseline": {func(t *testing.T, s *Store) { baselined(t, s, past); planned(t, s) },
 			func(s *Store) error { return queuePlanned(s, Verdict{Status: Missed}, past) }, map[string]Status{"evt_past": Missed}},
-		"end a backfill": {queued, func(s *Store) error { return s.EndBackfill(noon(), 1) }, map[string]Status{"evt_past": Missed}},
+		"end a backfill": {queued, func(s *Store) error { _, err := s.EndBackfill(noon(), 1); return err }, map[string]Status{"evt_past": Missed}},
 		"mark what is planned": {func(t *testing.T, s *Store) {
 			mustDo(t, beginAll(s, History{Words: "all", MarkOnly: true}), planPages(s, past))
 		}, func(s *Store) error { return queuePlanned(s, Verdict{Status: Seen, Proof: Import}, past) }, map[string]Status{"evt_past": Seen}},

@@ -96,6 +96,10 @@ func (t *tx) planOne(b Backfill, plans *bbolt.Bucket, now time.Time, e heygen.Ev
 	if known || err != nil {
 		return err
 	}
+	if !b.History.Force && !e.CreatedAt.IsZero() && e.CreatedAt.Before(t.s.Floor()) {
+		n.Ignored++ // the floor rose above it while the history was read, or stopped: who knows whether it was seen
+		return nil
+	}
 	n.Planned++
 	r := newRecord(e, now)
 	r.backfill = b.ID

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,12 +80,22 @@ func (f *backfillFlags) read(rate bool) (err error) {
 		return exit.Errorf(exit.Usage, "name them with --event-type: the set of types is open, and only the whole listing has them all",
 			"--parallel walks types side by side, and none is named")
 	}
-	r.Words = strings.TrimSpace(f.since + " " + f.until)
+	r.Words = f.words()
 	slices.Sort(r.Types)
 	r.Types = slices.Compact(r.Types)
 	r.Who = who()
 	r.Since, r.Until, err = period(f.since, f.until)
 	return err
+}
+
+// words is the range as it was written. A lower and an upper end of the same
+// words are different histories.
+func (f *backfillFlags) words() string {
+	words := cmp.Or(f.since, "all")
+	if f.until != "" {
+		words += " until " + f.until
+	}
+	return words
 }
 
 // backfill plans, asks and sends. Both halves are one request that goes on

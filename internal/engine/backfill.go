@@ -18,7 +18,6 @@ import (
 // the plan, sent.
 type BackfillRequest struct {
 	state.History
-	Force    bool    `json:"force,omitempty"`    // also below the floor
 	DryRun   bool    `json:"dry_run,omitempty"`  // only plan, and write nothing
 	Send     bool    `json:"send,omitempty"`     // a person agreed to the plan
 	Parallel int     `json:"parallel,omitempty"` // types that are walked at once; 0: 1

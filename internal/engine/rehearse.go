@@ -41,11 +41,12 @@ type rehearsal struct {
 	history state.Backfill
 	plan    BackfillPlan
 	held    []heygen.Event // of the query under way, not judged yet
+	counted time.Time      // from here on all of it was judged and let go of; zero: nothing was
 	before  int            // missed in the queries before it
 }
 
 func (r *rehearsal) walk(ctx context.Context, q heygen.Query) error {
-	r.held, r.before = nil, r.plan.Missed
+	r.held, r.counted, r.before = nil, time.Time{}, r.plan.Missed
 	var walk state.HistoryWalk
 	result, err := r.e.historyWalker(q).History(ctx, poller.History{
 		Since: r.history.History.Since,
@@ -67,12 +68,15 @@ func (r *rehearsal) walk(ctx context.Context, q heygen.Query) error {
 // take holds what is in the range and judges what nothing older can change.
 func (r *rehearsal) take(q heygen.Query, p poller.HistoryPages) error {
 	r.plan.Bad += len(p.Bad)
+	s := p.Walk.Segment
 	for _, event := range p.Events {
-		if r.history.Covers(event) {
+		// While the listing keeps its order, nothing new lies as high as what
+		// was counted: the walk has gone back to an earlier cursor.
+		again := s.Ordered && !r.counted.IsZero() && !event.CreatedAt.Before(r.counted)
+		if r.history.Covers(event) && !again {
 			r.held = append(r.held, event)
 		}
 	}
-	s := p.Walk.Segment
 	if s.Ordered && !s.Lowest.IsZero() {
 		// Two ids are one fact within the window only, and rows may be out of
 		// place by the lookback.
@@ -105,7 +109,7 @@ func (r *rehearsal) judge(from time.Time) error {
 			return err
 		}
 	}
-	r.held = slices.Clone(r.held[:keep])
+	r.held, r.counted = slices.Clone(r.held[:keep]), from
 	return nil
 }
 

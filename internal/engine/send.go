@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"backstop/internal/exit"
 	"backstop/internal/heygen"
 	"backstop/reconcile"
 	"backstop/state"
@@ -17,6 +18,8 @@ const (
 	planBite    = 500 // planned events that are judged at once
 	queueBite   = 100 // that are queued at once
 	oldLaneMost = 500 // that are queued and not finished: what waits beyond is kept out of the replayer's way
+
+	trickleEvery = time.Minute // how often an event is queued although the receiver is down
 )
 
 // judgePlanned counts what the plan would send. It writes nothing.
@@ -167,9 +170,10 @@ type historySender struct {
 	backfill state.Backfill
 	result   *Backfilled
 	pace     *rate.Limiter
-	after    string // how far the plan was looked through; "": from its beginning
-	planned  int    // left in the plan
-	total    int    // planned and unfinished at the start
+	after    string    // how far the plan was looked through; "": from its beginning
+	planned  int       // left in the plan
+	total    int       // planned and unfinished at the start
+	queued   time.Time // when something was queued last
 }
 
 func (e *Engine) newHistorySender(b state.Backfill, r BackfillRequest, result *Backfilled) (*historySender, error) {
@@ -183,13 +187,16 @@ func (e *Engine) newHistorySender(b state.Backfill, r BackfillRequest, result *B
 	return s, err
 }
 
-// pace lets a second's worth of events go at once, so that few transactions
-// queue them.
+// pace begins with a single event, as replay.rate does. What a slow receiver
+// has held up may be made good, up to a second's worth.
 func pace(perSecond float64) *rate.Limiter {
 	if perSecond <= 0 {
 		return rate.NewLimiter(rate.Inf, queueBite)
 	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(1, min(queueBite, int(math.Ceil(perSecond)))))
+	most := max(1, min(queueBite, int(math.Ceil(perSecond))))
+	limiter := rate.NewLimiter(rate.Limit(perSecond), most)
+	limiter.AllowN(time.Now(), most-1)
+	return limiter
 }
 
 // queue moves planned events to the old lane, as many as it may hold and the
@@ -200,6 +207,9 @@ func (s *historySender) queue() (moved int, err error) {
 		return 0, err
 	}
 	bite := min(queueBite, oldLaneMost-old, s.allowed())
+	if s.e.current().replayer.Down() {
+		bite = min(bite, s.trickle(old))
+	}
 	if bite < 1 || s.planned == 0 {
 		return 0, nil
 	}
@@ -212,6 +222,16 @@ func (s *historySender) queue() (moved int, err error) {
 	}
 	s.after = next
 	return s.decide(rows)
+}
+
+// trickle is how many events may be queued while the receiver is down: all that
+// is queued by then is sent when it answers again, and no rate holds that back.
+// A new one now and then gives it something to be tried with.
+func (s *historySender) trickle(old int) int {
+	if old > 0 && time.Since(s.queued) < trickleEvery {
+		return 0
+	}
+	return 1
 }
 
 // decide judges planned events and queues what is missed. The Look is a new one
@@ -230,6 +250,9 @@ func (s *historySender) decide(rows []state.Row) (moved int, err error) {
 		return 0, err
 	}
 	s.planned -= moved
+	if moved > 0 {
+		s.queued = time.Now()
+	}
 	for _, v := range applied {
 		if v.Status == state.Missed {
 			s.pace.Allow() // there is room: allowed has looked
@@ -281,7 +304,8 @@ func (s *historySender) count() error {
 // over ends the backfill when nothing is left, or says why it stands still.
 func (s *historySender) over() (done bool, err error) {
 	if s.result.Left == 0 {
-		return true, cmp.Or(s.e.store.EndBackfill(s.e.Now(), s.backfill.ID), s.result.differences(""))
+		spoiled, err := s.e.store.EndBackfill(s.e.Now(), s.backfill.ID)
+		return true, cmp.Or(err, damaged(spoiled), s.result.differences(""))
 	}
 	if s.backfill.History.MarkOnly {
 		return false, nil
@@ -293,11 +317,30 @@ func (s *historySender) over() (done bool, err error) {
 	return true, s.result.differences(held)
 }
 
+// damaged is the error of a backfill that lost planned events to a damaged
+// state: it has ended, and only a new one finds them.
+func damaged(events int) error {
+	if events == 0 {
+		return nil
+	}
+	return exit.Errorf(exit.Failed, "run it again: it reads history anew and finds them", "%d planned events were damaged in the state file and are left out", events)
+}
+
 // rest waits for the rate, for a backoff or for a settle time, unless there is
 // more to do at once.
 func (s *historySender) rest(ctx context.Context, moved int) error {
-	if moved > 0 && s.allowed() > 0 {
+	if s.allowed() < 1 {
+		return pause(ctx, min(s.e.untilDue(), s.untilAllowed()))
+	}
+	if moved > 0 {
 		return ctx.Err()
 	}
 	return pause(ctx, s.e.untilDue())
+}
+
+// untilAllowed is how long the rate lets no event go. A few go together where
+// they follow each other fast.
+func (s *historySender) untilAllowed() time.Duration {
+	missing := (1 - s.pace.Tokens()) / float64(s.pace.Limit())
+	return max(50*time.Millisecond, time.Duration(missing*float64(time.Second))+time.Millisecond)
 }
