@@ -105,6 +105,10 @@ func (r *Replayer) Paused() string {
 	return ""
 }
 
+// Hold says why nothing at all may be sent, also of what a person asks for, until
+// somebody acts; "" when nothing forbids it.
+func (r *Replayer) Hold() string { return r.permit(time.Now(), false).hold }
+
 func (r *Replayer) secrets() ([]string, error) {
 	if r.options.Secrets == nil {
 		return nil, nil

@@ -51,6 +51,10 @@ func TestNothingIsSent(t *testing.T) {
 				if d.Sent != 0 || d.Waiting != 3 || !strings.Contains(d.Paused, tc.want) || strings.Contains(d.Paused, "token") {
 					t.Errorf("%+v", d)
 				}
+				// Being unpaired holds nobody back who asks for it.
+				if held := r.Hold(); (held == "") != tc.unpaired {
+					t.Errorf("a person who asks is held back by %q", held)
+				}
 				stop := run(t, r)
 				time.Sleep(time.Hour)
 				stop()

@@ -145,6 +145,11 @@ func (e *Engine) manualHeld() string {
 	return ""
 }
 
+// standsStill tells why nothing goes out until somebody acts, "" when it does.
+func (e *Engine) standsStill() string {
+	return cmp.Or(e.manualHeld(), e.misconfigured(), e.current().replayer.Hold())
+}
+
 // misconfigured tells that the receiver refuses everything, "" when it does not.
 func (e *Engine) misconfigured() string {
 	if why := e.store.Receiver().Misconfigured; why != "" {
@@ -168,7 +173,7 @@ func (e *Engine) follow(ctx context.Context, planned []string, result Replayed, 
 		if len(open) == 0 {
 			return result, result.differences()
 		}
-		if result.Held = cmp.Or(e.manualHeld(), e.misconfigured()); result.Held != "" {
+		if result.Held = e.standsStill(); result.Held != "" {
 			return result, exit.Errorf(exit.Differences, "they stay queued", "%s", result.Held)
 		}
 		if err := e.store.Err(); err != nil { // the daemon's replayer may have met it: nothing more will be sent

@@ -155,7 +155,7 @@ func (e *Engine) sendHistory(ctx context.Context, b state.Backfill, r BackfillRe
 		if err := show.sent(s.total-result.Left, s.total); err != nil {
 			return err
 		}
-		if done, err := s.over(); done || err != nil {
+		if done, err := s.over(ctx); done || err != nil {
 			return err
 		}
 		if err := s.rest(ctx, moved); err != nil {
@@ -302,19 +302,39 @@ func (s *historySender) count() error {
 }
 
 // over ends the backfill when nothing is left, or says why it stands still.
-func (s *historySender) over() (done bool, err error) {
+func (s *historySender) over(ctx context.Context) (done bool, err error) {
 	if s.result.Left == 0 {
+		if more, err := s.released(ctx); more || err != nil {
+			return false, err
+		}
 		spoiled, err := s.e.store.EndBackfill(s.e.Now(), s.backfill.ID)
 		return true, cmp.Or(err, damaged(spoiled), s.result.differences(""))
 	}
 	if s.backfill.History.MarkOnly {
 		return false, nil
 	}
-	held := cmp.Or(s.e.manualHeld(), s.e.misconfigured())
+	held := s.e.standsStill()
 	if held == "" {
 		return false, nil
 	}
 	return true, s.result.differences(held)
+}
+
+// released judges the second ids of facts whose kept event has died: each of
+// them is now sent by itself. It reports whether there are any.
+func (s *historySender) released(ctx context.Context) (bool, error) {
+	if s.result.Dead == 0 {
+		return false, nil
+	}
+	p := s.e.current()
+	if err := s.e.prepare(ctx, p); err != nil {
+		return false, err
+	}
+	if _, err := p.judging.Pass(ctx, s.e.Now(), p.walking()); err != nil {
+		return false, err
+	}
+	err := s.count()
+	return s.result.Left > 0, err
 }
 
 // damaged is the error of a backfill that lost planned events to a damaged
