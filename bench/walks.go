@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+)
+
+// loopPages bounds the walk of the shell loop, which would take many minutes.
+const loopPages = 200
+
+// peer is a program that walks the listing.
+type peer struct {
+	name    string
+	want    float64 // goal of backstop's speed over the peer's
+	program string
+	get     string // how to get the program
+	args    func(url string) []string
+}
+
+func (b *bench) peers() []peer {
+	in := func(name string) string { return filepath.Join(b.dir, name) }
+	return []peer{
+		{"Node", 1.5, "node", "nodejs", func(url string) []string { return []string{in("walk.mjs"), url, in("seen"), in("queue")} }},
+		{"Python with sqlite3", 2.3, "python3", "python3", func(url string) []string { return []string{in("walk.py"), url, in("seen"), in("peer.sqlite")} }},
+		{"a curl, jq and comm loop", 50, "bash", "bash", func(url string) []string {
+			return []string{in("loop.sh"), url, in("seen"), b.dir, strconv.Itoa(loopPages)}
+		}},
+	}
+}
+
+// walks measures goals 1 and 2: the whole history, of which all but one in a
+// hundred was seen. backstop is timed from its start to its end, judging
+// included; the peers without their start and without loading what is seen.
+func (b *bench) walks(ctx context.Context) error {
+	l, err := serveListing(b.o.events, 0)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if err := b.importSeen(ctx, l.url); err != nil {
+		return err
+	}
+	speed := map[string][]float64{}
+	for range b.o.pairs {
+		if err := b.walkRound(ctx, l, speed); err != nil {
+			return err
+		}
+	}
+	b.tellWalks(speed)
+	return nil
+}
+
+// importSeen makes the state with which every walk begins.
+func (b *bench) importSeen(ctx context.Context, url string) error {
+	if err := os.WriteFile(filepath.Join(b.dir, "seen"), seenIDs(b.o.events), 0o600); err != nil {
+		return err
+	}
+	s, err := b.newSite("imported", url, "")
+	if err != nil {
+		return err
+	}
+	r, err := timed(s.command(ctx, "seen", "import", filepath.Join(b.dir, "seen")))
+	b.rate("seen import", "ids/s", []float64{float64(b.o.events-missing(b.o.events)) / r.seconds})
+	return err
+}
+
+// walkRound runs each program once.
+func (b *bench) walkRound(ctx context.Context, l *listing, speed map[string][]float64) error {
+	dropped, err := peerWalk(exec.CommandContext(ctx, b.self, "drop", l.url))
+	if err != nil {
+		return err
+	}
+	speed["drop"] = append(speed["drop"], float64(dropped.Events)/dropped.Seconds)
+	s, err := b.newSite("walk", l.url, "")
+	if err != nil {
+		return err
+	}
+	r, err := b.reconcile(ctx, s, l)
+	if err != nil {
+		return err
+	}
+	b.curve, b.took = r.memory, r.seconds
+	speed["backstop"] = append(speed["backstop"], float64(l.events)/r.seconds)
+	b.say("  %.0f events/s, of %.0f fetched and dropped: %.2f", float64(l.events)/r.seconds, float64(dropped.Events)/dropped.Seconds,
+		float64(l.events)/r.seconds/(float64(dropped.Events)/dropped.Seconds))
+	if !b.o.wants(2) {
+		return nil
+	}
+	return b.peerRound(ctx, l, speed)
+}
+
+// reconcile walks with a copy of the imported state and checks what came of it.
+func (b *bench) reconcile(ctx context.Context, s site, l *listing) (ran, error) {
+	for _, name := range []string{"backstop.db", "backstop.db.side"} {
+		if err := copyFile(filepath.Join(b.dir, "imported", name), filepath.Join(s.dir, name)); err != nil {
+			return ran{}, err
+		}
+	}
+	r, err := timed(s.command(ctx, "reconcile", "--json"), 5) // 5: something is missed
+	if err != nil {
+		return r, err
+	}
+	var result struct {
+		Pass struct {
+			Listed int `json:"listed"`
+			Seen   int `json:"seen"`
+		} `json:"pass"`
+		Missed int `json:"missed"`
+	}
+	if err := json.Unmarshal(r.out, &result); err != nil {
+		return r, fmt.Errorf("read what reconcile printed: %w", err)
+	}
+	if result.Pass.Listed != l.events || result.Missed != missing(l.events) {
+		return r, fmt.Errorf("reconcile listed %d events and missed %d, want %d and %d", result.Pass.Listed, result.Missed, l.events, missing(l.events))
+	}
+	return r, nil
+}
+
+// peerRound runs each peer that there is.
+func (b *bench) peerRound(ctx context.Context, l *listing, speed map[string][]float64) error {
+	for _, p := range b.peers() {
+		if _, err := exec.LookPath(p.program); err != nil {
+			continue
+		}
+		_ = os.Remove(filepath.Join(b.dir, "peer.sqlite")) // a missing one is fine
+		w, err := peerWalk(exec.CommandContext(ctx, p.program, p.args(l.url)...))
+		if err != nil {
+			return err
+		}
+		if w.Missing != missing(w.Events) {
+			return fmt.Errorf("%s: %d of %d events are missing, want %d", p.name, w.Missing, w.Events, missing(w.Events))
+		}
+		speed[p.name] = append(speed[p.name], float64(w.Events)/w.Seconds)
+		b.say("  %s: %.0f events/s", p.name, float64(w.Events)/w.Seconds)
+	}
+	return nil
+}
+
+// peerWalk runs a peer and reads what it printed.
+func peerWalk(cmd *exec.Cmd) (walked, error) {
+	r, err := timed(cmd)
+	if err != nil {
+		return walked{}, err
+	}
+	var w walked
+	if err := json.Unmarshal(r.out, &w); err != nil {
+		return w, fmt.Errorf("read what %s printed: %w", cmd.Path, err)
+	}
+	if w.Seconds <= 0 {
+		return w, errors.New("a walk that took no time: give it more -events")
+	}
+	return w, nil
+}
+
+func (b *bench) tellWalks(speed map[string][]float64) {
+	b.add(atLeast("1", fmt.Sprintf("reconcile %d events, 1 %% missing, against fetching and dropping them", b.o.events), 0.40, "×",
+		ratios(speed["backstop"], speed["drop"])))
+	b.rate("fetch and drop", "events/s", speed["drop"])
+	b.rate("reconcile", "events/s", speed["backstop"])
+	if !b.o.wants(2) {
+		return
+	}
+	for _, p := range b.peers() {
+		what := "the same walk against " + p.name
+		if _, err := exec.LookPath(p.program); err != nil {
+			b.add(skipped("2", what, p.program+" is missing: apt-get install "+p.get))
+			continue
+		}
+		b.add(atLeast("2", what, p.want, "×", ratios(speed["backstop"], speed[p.name])))
+		b.rate(p.name, "events/s", speed[p.name])
+	}
+}
