@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -24,11 +25,20 @@ type run struct {
 	stack   []state.Segment // never empty; see segments.go
 	first   bool            // no walk of the query was ever complete
 	between func(context.Context) error
-	commit  func() error // makes what is held durable; does not empty it
-	most    int          // pages held before a commit
+	commit  func(state.Pages) (state.Tally, error) // makes pages durable
+	ahead   bool                                   // reading goes on while a commit is under way
+	most    int                                    // pages held before a commit
 	held    held
+	writing chan written  // the commit under way; nil: none
 	failed  bool          // the last commit gave an error: nothing more is committed
 	skew    time.Duration // what the API's clock is behind ours; never above zero
+}
+
+// written is the answer of a commit.
+type written struct {
+	tally state.Tally
+	err   error
+	crash string // a panic of the ledger, to be raised where the walk is
 }
 
 // held is what was read since the last commit.
@@ -40,8 +50,7 @@ type held struct {
 }
 
 func (w *Walker) run(k state.Kind) *run {
-	r := &run{w: w, most: groupPages, result: Result{Query: w.o.Query, Kind: k, Order: NewestFirst}}
-	r.commit = r.commitPages
+	r := &run{w: w, most: groupPages, ahead: true, commit: w.commitPages, result: Result{Query: w.o.Query, Kind: k, Order: NewestFirst}}
 	return r
 }
 
@@ -58,7 +67,7 @@ func (r *run) readAll(ctx context.Context) error {
 	if r.failed {
 		return err
 	}
-	return errors.Join(err, r.flush())
+	return errors.Join(err, r.flush(), r.settled())
 }
 
 // ended gives what the caller gets of a walk that ended with err.
@@ -167,25 +176,62 @@ func (r *run) flushFull() error {
 	return r.flush()
 }
 
-// flush commits what is held. No context stops it: what was read need not be
-// read again.
+// flush commits what is held, and reading goes on meanwhile; one commit is under
+// way at a time. No context stops it: what was read need not be read again.
+//
+// Pages and the checkpoint behind them become durable in one transaction. A
+// crash loses those of the commit under way and those held since, ten and ten
+// at most: the next walk reads them again.
 func (r *run) flush() error {
 	if r.held.pages == 0 {
 		return nil
 	}
-	if err := r.commit(); err != nil {
-		r.failed = true
+	if err := r.settled(); err != nil {
 		return err
 	}
-	r.held = held{}
+	pages, answer := r.pages(), make(chan written, 1)
+	r.held, r.writing = held{}, answer
+	if r.ahead {
+		go func() { answer <- write(r.commit, pages) }() // settled waits for it
+		return nil
+	}
+	answer <- write(r.commit, pages)
+	return r.settled()
+}
+
+// write commits. A panic is carried over, as that of fetch is.
+func write(commit func(state.Pages) (state.Tally, error), pages state.Pages) (w written) {
+	defer func() {
+		if v := recover(); v != nil {
+			w.crash = fmt.Sprintf("%v\n%s", v, debug.Stack())
+		}
+	}()
+	w.tally, w.err = commit(pages)
+	return w
+}
+
+// settled waits for the commit under way and counts what it did.
+func (r *run) settled() error {
+	if r.writing == nil {
+		return nil
+	}
+	w := <-r.writing
+	r.writing = nil
+	if w.crash != "" {
+		r.failed = true
+		panic(w.crash)
+	}
+	if w.err != nil {
+		r.failed = true
+		return w.err
+	}
+	addTally(&r.result.Tally, w.tally)
 	return nil
 }
 
-// commitPages makes the held pages and the checkpoint behind them durable in
-// one transaction. After a crash before it the next walk reads them again, at
-// most ten; after it, the next walk goes on behind them.
-func (r *run) commitPages() error {
-	tally, err := r.w.ledger.CommitPages(state.Pages{
+// pages is what is held, as the ledger takes it.
+func (r *run) pages() state.Pages {
+	return state.Pages{
 		Query:      r.w.o.Query,
 		Kind:       r.result.Kind,
 		Walk:       r.result.Walk,
@@ -194,12 +240,15 @@ func (r *run) commitPages() error {
 		Checkpoint: r.checkpoint(),
 		Now:        r.now(),
 		First:      r.first,
-	})
-	if err != nil {
-		return fmt.Errorf("commit %d pages of %s: %w", r.held.pages, r.w.o.Query, err)
 	}
-	addTally(&r.result.Tally, tally)
-	return nil
+}
+
+func (w *Walker) commitPages(p state.Pages) (state.Tally, error) {
+	tally, err := w.ledger.CommitPages(p)
+	if err != nil {
+		err = fmt.Errorf("commit pages of %s: %w", p.Query, err)
+	}
+	return tally, err
 }
 
 // checkpoint is the stack as the next walk may resume it. A short walk that is
