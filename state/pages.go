@@ -190,8 +190,8 @@ func (t *tx) isBaseline(p Pages, e heygen.Event) bool {
 
 // listSeen writes an event straight to the ledger.
 func (t *tx) listSeen(now time.Time, e heygen.Event, n named) error {
-	fact, _ := e.Fact()
-	l, err := t.newLine(e, fact, e.Entity(), Seen, n.proof, n.at)
+	entity, fact := t.keys.Of(e)
+	l, err := t.newLine(e, fact, entity, Seen, n.proof, n.at)
 	if err != nil {
 		return err
 	}

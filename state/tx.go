@@ -1,10 +1,13 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
 	"go.etcd.io/bbolt"
+
+	"backstop/internal/heygen"
 )
 
 // appendFill is how full pages of append-ordered buckets are made.
@@ -21,6 +24,9 @@ type tx struct {
 	before  counts            // the counters at the start
 	types   map[string]uint16 // type numbers given out in this transaction
 	done    []func()
+	keys    heygen.Keys
+	cursors map[*bbolt.Bucket]*bbolt.Cursor // for get, which would else make one for each key
+	touched map[uint32]bool                 // ledger days whose last handling is written
 }
 
 func newTx(s *Store, bolt *bbolt.Tx) *tx {
@@ -81,8 +87,16 @@ func (t *tx) put(b *bbolt.Bucket, key, payload []byte) error {
 
 // get returns the payload under a key, errBadRecord when its checksum does not hold.
 func (t *tx) get(b *bbolt.Bucket, key []byte) (payload []byte, ok bool, err error) {
-	sealed := b.Get(key)
-	if sealed == nil {
+	c := t.cursors[b]
+	if c == nil {
+		if t.cursors == nil {
+			t.cursors = make(map[*bbolt.Bucket]*bbolt.Cursor)
+		}
+		c = b.Cursor()
+		t.cursors[b] = c
+	}
+	found, sealed := c.Seek(key) // from the root, whatever was written since
+	if sealed == nil || !bytes.Equal(found, key) {
 		return nil, false, nil
 	}
 	payload, ok = unseal(key, sealed)

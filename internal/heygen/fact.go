@@ -32,21 +32,41 @@ func (e Event) Fact() (Fact, bool) { return FactOf(e.Type, e.Data) }
 // so malformed that it can't be read; data that is merely not quite JSON may
 // get a key, which then fits no listed event.
 func FactOf(eventType string, data []byte) (Fact, bool) {
-	entity := entityOf(data)
+	var k Keys
+	return k.fact(eventType, entityOf(data), data)
+}
+
+// Keys tells the entity and the content key of events, one after the other, and
+// keeps its buffers between them. The zero Keys is ready.
+type Keys struct{ c canon }
+
+// Of returns the entity of an event, "" for none, and its content key, zero for
+// none: what Entity and Fact return.
+func (k *Keys) Of(e Event) (entity string, fact Fact) {
+	entity = entityOf(e.Data)
+	fact, _ = k.fact(e.Type, entity, e.Data)
+	return entity, fact
+}
+
+func (k *Keys) fact(eventType, entity string, data []byte) (Fact, bool) {
 	if entity == "" {
 		return Fact{}, false
 	}
-	c := canon{data: data}
-	c.out = c.small[:0]
+	c := &k.c
+	c.data, c.out = data, slices.Grow(c.out[:0], usualForm)
 	c.out = piece(c.out, 's', eventType)
 	c.out = piece(c.out, 's', entity)
 	end, ok := c.value(skipSpace(data, 0), 0)
+	c.data = nil
 	if !ok || skipSpace(data, end) != len(data) {
 		return Fact{}, false
 	}
 	sum := sha256.Sum256(c.out)
 	return Fact(sum[:16]), true
 }
+
+// usualForm is the size of the canonical form that most events stay below.
+const usualForm = 768
 
 // canon writes event_data in its canonical form: each piece begins with a byte
 // that tells its kind, and text with its length, so that no two values share a
@@ -55,7 +75,6 @@ type canon struct {
 	data    []byte
 	out     []byte
 	scratch []byte
-	small   [768]byte // what out grows out of; most events fit
 }
 
 // member is one member of an object in canon.out: its name ends at value.
@@ -170,6 +189,12 @@ func (c *canon) link(i int) (int, bool) {
 		return i, false
 	}
 	end := skipString(c.data, i)
+	if first := c.data[min(i+1, end-1)]; first != 'h' && first != 'H' && first != '\\' {
+		return end, false // most strings; an escaped h is rare, but is one
+	}
+	if absolute(c.data[i+1 : end-1]) {
+		return end, true // escapes further on change nothing
+	}
 	text, ok := unescaped(c.data[i:end])
 	if !ok {
 		text, _ = jsontext.AppendUnquote(nil, c.data[i:end])
