@@ -163,6 +163,7 @@ func (r *run) restart(cause error) error {
 func (r *run) hold(page *heygen.Page) {
 	if r.held.pages == 0 {
 		r.held.since = time.Now()
+		r.held.events = make([]heygen.Event, 0, r.most*len(page.Events))
 	}
 	r.held.pages++
 	r.held.events = append(r.held.events, page.Events...)

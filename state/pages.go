@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"backstop/internal/heygen"
@@ -89,11 +90,17 @@ func (n *Tally) count(e heygen.Event) {
 
 // known reports whether an event has a record, or is older than all records.
 func (t *tx) known(e heygen.Event) (bool, error) {
+	if known, err := t.finished(e); known || err != nil {
+		return known, err
+	}
+	r, err := t.readOpen(e.ID, false)
+	return r != nil, err
+}
+
+// finished reports whether an event is in the ledger, or is older than all of it.
+func (t *tx) finished(e heygen.Event) (bool, error) {
 	if t.belowFloor(e) {
 		return true, nil
-	}
-	if r, err := t.readOpen(e.ID, false); r != nil || err != nil {
-		return true, err
 	}
 	_, ok, err := t.ledgerLine(place{e.CreatedAt, e.ID})
 	return ok, err
@@ -106,7 +113,8 @@ func (t *tx) belowFloor(e heygen.Event) bool {
 func (t *tx) commitPages(p Pages) (Tally, error) {
 	var tally Tally
 	sp := make(spent)
-	for _, e := range p.Events {
+	// From the end: a listing that is newest first then fills the ledger upwards, which appends.
+	for _, e := range slices.Backward(p.Events) {
 		tally.count(e)
 		if err := t.list(p, e, sp, &tally); err != nil {
 			return Tally{}, fmt.Errorf("event %q: %w", e.ID, err)
@@ -126,7 +134,7 @@ func (t *tx) commitPages(p Pages) (Tally, error) {
 
 // list handles one listed event.
 func (t *tx) list(p Pages, e heygen.Event, sp spent, tally *Tally) error {
-	known, err := t.known(e)
+	known, n, err := t.meetListed(sp, e)
 	if err != nil {
 		return err
 	}
@@ -135,11 +143,8 @@ func (t *tx) list(p Pages, e heygen.Event, sp spent, tally *Tally) error {
 		return t.listAgain(p.Now, e, sp)
 	}
 	tally.new(e)
-	n, reported, err := t.lateProof(sp, e.ID)
 	switch {
-	case err != nil:
-		return err
-	case reported:
+	case n.id != "":
 		tally.Seen++
 		if n.proof != Import {
 			t.counts().matched++
@@ -155,6 +160,23 @@ func (t *tx) list(p Pages, e heygen.Event, sp spent, tally *Tally) error {
 		r.walk, r.epoch = p.Walk, t.s.rows.epoch
 	}
 	return t.saveOpen(nil, r)
+}
+
+// meetListed reports whether a listed event is known, and, where it is not, what recorders have said about it; that is taken
+// out of where it was kept. An event that was reported is not open, so that is looked up last.
+func (t *tx) meetListed(sp spent, e heygen.Event) (known bool, n named, err error) {
+	if known, err := t.finished(e); known || err != nil {
+		return known, n, err
+	}
+	if _, ok := t.inboxOf(e.ID); !ok {
+		if n, ok, err := t.fromReported(e.ID); ok || err != nil {
+			return false, n, err
+		}
+	}
+	if r, err := t.readOpen(e.ID, false); r != nil || err != nil {
+		return r != nil, n, err
+	}
+	return false, t.fromInbox(sp, e.ID), nil
 }
 
 func (n *Tally) new(e heygen.Event) {

@@ -33,7 +33,8 @@ func (e Event) Fact() (Fact, bool) { return FactOf(e.Type, e.Data) }
 // get a key, which then fits no listed event.
 func FactOf(eventType string, data []byte) (Fact, bool) {
 	var k Keys
-	return k.fact(eventType, entityOf(data), data)
+	_, fact := k.Of(Event{Type: eventType, Data: data})
+	return fact, !fact.IsZero()
 }
 
 // Keys tells the entity and the content key of events, one after the other, and
@@ -43,26 +44,21 @@ type Keys struct{ c canon }
 // Of returns the entity of an event, "" for none, and its content key, zero for
 // none: what Entity and Fact return.
 func (k *Keys) Of(e Event) (entity string, fact Fact) {
-	entity = entityOf(e.Data)
-	fact, _ = k.fact(e.Type, entity, e.Data)
-	return entity, fact
-}
-
-func (k *Keys) fact(eventType, entity string, data []byte) (Fact, bool) {
-	if entity == "" {
-		return Fact{}, false
-	}
 	c := &k.c
-	c.data, c.out = data, slices.Grow(c.out[:0], usualForm)
-	c.out = piece(c.out, 's', eventType)
-	c.out = piece(c.out, 's', entity)
-	end, ok := c.value(skipSpace(data, 0), 0)
-	c.data = nil
-	if !ok || skipSpace(data, end) != len(data) {
-		return Fact{}, false
+	c.data, c.out = e.Data, slices.Grow(c.out[:0], usualForm)
+	c.surest, c.entity = none, nil
+	end, ok := c.value(skipSpace(e.Data, 0), 0)
+	if !ok || skipSpace(e.Data, end) != len(e.Data) {
+		return entityOf(e.Data), Fact{}
 	}
-	sum := sha256.Sum256(c.out)
-	return Fact(sum[:16]), true
+	if c.entity == nil {
+		return "", Fact{}
+	}
+	entity = scalarText(c.entity)
+	c.scratch = piece(piece(slices.Grow(c.scratch[:0], usualForm), 's', e.Type), 's', entity)
+	c.scratch = append(c.scratch, c.out...)
+	sum := sha256.Sum256(c.scratch)
+	return entity, Fact(sum[:16])
 }
 
 // usualForm is the size of the canonical form that most events stay below.
@@ -75,6 +71,8 @@ type canon struct {
 	data    []byte
 	out     []byte
 	scratch []byte
+	surest  int    // the rank of the name of the entity
+	entity  []byte // as it stands in data
 }
 
 // member is one member of an object in canon.out: its name ends at value.
@@ -105,12 +103,15 @@ func (c *canon) object(i, depth int) (int, bool) {
 	start := len(c.out)
 	for i = skipSpace(c.data, i); i < len(c.data) && c.data[i] == '"'; i = skipSpace(c.data, i+1) {
 		m := member{from: len(c.out)}
+		at := i
 		i, _ = c.quoted(i)
 		m.value = len(c.out)
+		name := c.data[at:i]
 		if i = skipSpace(c.data, i); i >= len(c.data) || c.data[i] != ':' {
 			return i, false
 		}
 		i = skipSpace(c.data, i+1)
+		at = i
 		if end, ok := c.link(i); ok {
 			c.out = c.out[:m.from]
 			i = end
@@ -120,6 +121,9 @@ func (c *canon) object(i, depth int) (int, bool) {
 			m.to = len(c.out)
 			list = append(list, m)
 		}
+		if depth == 1 {
+			c.member(name, c.data[at:i])
+		}
 		if i = skipSpace(c.data, i); i >= len(c.data) || c.data[i] != ',' {
 			break
 		}
@@ -127,6 +131,13 @@ func (c *canon) object(i, depth int) (int, bool) {
 	c.sort(start, list)
 	c.out = append(c.out, '}')
 	return i + 1, i < len(c.data) && c.data[i] == '}'
+}
+
+// member notes the entity, by the rule of entityOf.
+func (c *canon) member(name, value []byte) {
+	if r := rank(name); r <= c.surest && r != none && usable(value) {
+		c.surest, c.entity = r, value
+	}
 }
 
 func (c *canon) array(i, depth int) (int, bool) {
