@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -25,20 +24,12 @@ type run struct {
 	stack   []state.Segment // never empty; see segments.go
 	first   bool            // no walk of the query was ever complete
 	between func(context.Context) error
-	commit  func(state.Pages) (state.Tally, error) // makes pages durable
-	ahead   bool                                   // reading goes on while a commit is under way
-	most    int                                    // pages held before a commit
+	commit  func() error                 // makes what is held durable; does not empty it
+	back    func() (state.Segment, bool) // where to go on when a cursor was refused; nil: at the first page, once
+	most    int                          // pages held before a commit
 	held    held
-	writing chan written  // the commit under way; nil: none
 	failed  bool          // the last commit gave an error: nothing more is committed
 	skew    time.Duration // what the API's clock is behind ours; never above zero
-}
-
-// written is the answer of a commit.
-type written struct {
-	tally state.Tally
-	err   error
-	crash string // a panic of the ledger, to be raised where the walk is
 }
 
 // held is what was read since the last commit.
@@ -50,7 +41,8 @@ type held struct {
 }
 
 func (w *Walker) run(k state.Kind) *run {
-	r := &run{w: w, most: groupPages, ahead: true, commit: w.commitPages, result: Result{Query: w.o.Query, Kind: k, Order: NewestFirst}}
+	r := &run{w: w, most: groupPages, result: Result{Query: w.o.Query, Kind: k, Order: NewestFirst}}
+	r.commit = r.commitPages
 	return r
 }
 
@@ -67,7 +59,7 @@ func (r *run) readAll(ctx context.Context) error {
 	if r.failed {
 		return err
 	}
-	return errors.Join(err, r.flush(), r.settled())
+	return errors.Join(err, r.flush())
 }
 
 // ended gives what the caller gets of a walk that ended with err.
@@ -144,8 +136,11 @@ func (r *run) giveWay(ctx context.Context) error {
 	return r.between(ctx)
 }
 
-// restart begins the walk anew after a cursor was refused, once.
+// restart goes on after a cursor was refused: where the walk says, else anew, once.
 func (r *run) restart(cause error) error {
+	if r.back != nil {
+		return r.stepBack(cause)
+	}
 	if r.result.Restarts > 0 {
 		if broken := (*brokenError)(nil); errors.As(cause, &broken) {
 			return broken
@@ -159,11 +154,25 @@ func (r *run) restart(cause error) error {
 	return nil
 }
 
+// stepBack goes on where the walk says. What was read is committed first: the
+// place that it gives is one behind committed pages.
+func (r *run) stepBack(cause error) error {
+	if err := r.flush(); err != nil {
+		return err
+	}
+	segment, ok := r.back()
+	if !ok {
+		return &brokenError{"the listing refuses every cursor that this walk has had", cause}
+	}
+	r.result.Restarts++
+	r.stack = []state.Segment{segment}
+	return nil
+}
+
 // hold keeps a page for the next commit.
 func (r *run) hold(page *heygen.Page) {
 	if r.held.pages == 0 {
 		r.held.since = time.Now()
-		r.held.events = make([]heygen.Event, 0, r.most*len(page.Events))
 	}
 	r.held.pages++
 	r.held.events = append(r.held.events, page.Events...)
@@ -177,62 +186,25 @@ func (r *run) flushFull() error {
 	return r.flush()
 }
 
-// flush commits what is held, and reading goes on meanwhile; one commit is under
-// way at a time. No context stops it: what was read need not be read again.
-//
-// Pages and the checkpoint behind them become durable in one transaction. A
-// crash loses those of the commit under way and those held since, ten and ten
-// at most: the next walk reads them again.
+// flush commits what is held. No context stops it: what was read need not be
+// read again.
 func (r *run) flush() error {
 	if r.held.pages == 0 {
 		return nil
 	}
-	if err := r.settled(); err != nil {
+	if err := r.commit(); err != nil {
+		r.failed = true
 		return err
 	}
-	pages, answer := r.pages(), make(chan written, 1)
-	r.held, r.writing = held{}, answer
-	if r.ahead {
-		go func() { answer <- write(r.commit, pages) }() // settled waits for it
-		return nil
-	}
-	answer <- write(r.commit, pages)
-	return r.settled()
-}
-
-// write commits. A panic is carried over, as that of fetch is.
-func write(commit func(state.Pages) (state.Tally, error), pages state.Pages) (w written) {
-	defer func() {
-		if v := recover(); v != nil {
-			w.crash = fmt.Sprintf("%v\n%s", v, debug.Stack())
-		}
-	}()
-	w.tally, w.err = commit(pages)
-	return w
-}
-
-// settled waits for the commit under way and counts what it did.
-func (r *run) settled() error {
-	if r.writing == nil {
-		return nil
-	}
-	w := <-r.writing
-	r.writing = nil
-	if w.crash != "" {
-		r.failed = true
-		panic(w.crash)
-	}
-	if w.err != nil {
-		r.failed = true
-		return w.err
-	}
-	addTally(&r.result.Tally, w.tally)
+	r.held = held{}
 	return nil
 }
 
-// pages is what is held, as the ledger takes it.
-func (r *run) pages() state.Pages {
-	return state.Pages{
+// commitPages makes the held pages and the checkpoint behind them durable in
+// one transaction. After a crash before it the next walk reads them again, at
+// most ten; after it, the next walk goes on behind them.
+func (r *run) commitPages() error {
+	tally, err := r.w.ledger.CommitPages(state.Pages{
 		Query:      r.w.o.Query,
 		Kind:       r.result.Kind,
 		Walk:       r.result.Walk,
@@ -241,15 +213,12 @@ func (r *run) pages() state.Pages {
 		Checkpoint: r.checkpoint(),
 		Now:        r.now(),
 		First:      r.first,
-	}
-}
-
-func (w *Walker) commitPages(p state.Pages) (state.Tally, error) {
-	tally, err := w.ledger.CommitPages(p)
+	})
 	if err != nil {
-		err = fmt.Errorf("commit pages of %s: %w", p.Query, err)
+		return fmt.Errorf("commit %d pages of %s: %w", r.held.pages, r.w.o.Query, err)
 	}
-	return tally, err
+	addTally(&r.result.Tally, tally)
+	return nil
 }
 
 // checkpoint is the stack as the next walk may resume it. A short walk that is

@@ -90,8 +90,7 @@ type Result struct {
 // Walk reads from the newest event down to the horizon of the kind: the mark
 // less the lookback, or to the end of the listing. A walk of this kind that was
 // stopped before is gone on with, after the fresh head. Every ten pages, every
-// second and at the end what was read is committed, also when ctx ends; the pages
-// behind are read meanwhile.
+// second and at the end what was read is committed, also when ctx ends.
 //
 // Between, unless nil, is called between two pages, with nothing held that
 // another walk of the query needs; its error ends the walk.
@@ -126,8 +125,8 @@ func (w *Walker) Preview(ctx context.Context, since time.Time, yield func([]heyg
 		since = w.horizon(mark, w.o.Lookback)
 	}
 	r.stack = []state.Segment{fresh(since)}
-	r.most, r.ahead = 1, false
-	r.commit = func(p state.Pages) (state.Tally, error) { return state.Tally{}, yield(p.Events) }
+	r.most = 1
+	r.commit = func() error { return yield(r.held.events) }
 	err := r.readAll(ctx)
 	if err == nil && r.result.Incomplete == "" {
 		r.proved()

@@ -43,7 +43,7 @@ func Judge(e heygen.Event, k state.Known, now time.Time, p Policy) Verdict {
 	if v, ok := collapsed(k); ok {
 		return v
 	}
-	if v, ok := exempt(e, p); ok {
+	if v, ok := exempt(e, k, p); ok {
 		return v
 	}
 	if v, ok := young(e, k, now, p); ok {
@@ -95,10 +95,11 @@ func collapsed(k state.Known) (Verdict, bool) {
 }
 
 // exempt is the verdict on an event that is too old to be judged. An undated
-// event has no age and is never exempt.
-func exempt(e heygen.Event, p Policy) (Verdict, bool) {
+// event has no age and is never exempt, nor is one that a backfill found: a
+// person asked for it.
+func exempt(e heygen.Event, k state.Known, p Policy) (Verdict, bool) {
 	switch {
-	case e.CreatedAt.IsZero():
+	case e.CreatedAt.IsZero(), k.Backfill:
 		return Verdict{}, false
 	case e.CreatedAt.Before(p.Baseline):
 		return Verdict{Status: state.Seen, Proof: state.Baseline, Why: state.Baseline.Why(p.Baseline)}, true

@@ -99,7 +99,7 @@ func (j *Judging) batch(look *state.Look, rows []state.Row, now time.Time, p Pol
 			sum.Settling++
 		}
 		if changes(row, v) {
-			verdicts = append(verdicts, stored(row.Event.ID, v))
+			verdicts = append(verdicts, stored(row, v))
 		}
 	}
 	return j.decide(now, rows, verdicts, sum)
@@ -169,9 +169,13 @@ func changes(row state.Row, v Verdict) bool {
 	return v.Status != row.Status || v.Why != row.Why
 }
 
-func stored(id string, v Verdict) state.Verdict {
-	s := state.Verdict{ID: id, Status: v.Status, Proof: v.Proof, Why: v.Why, Credit: v.Credit, Twin: v.Twin}
-	if v.Status == state.Missed {
+func stored(row state.Row, v Verdict) state.Verdict {
+	s := state.Verdict{ID: row.Event.ID, Status: v.Status, Proof: v.Proof, Why: v.Why, Credit: v.Credit, Twin: v.Twin}
+	switch {
+	case v.Status != state.Missed:
+	case row.Backfill != 0:
+		s.Lane, s.Reason = state.Old, state.ReasonBackfill
+	default:
 		s.Lane, s.Reason = state.Live, state.ReasonMissed
 	}
 	return s

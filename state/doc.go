@@ -39,6 +39,10 @@
 //	passes        sequence 8                        one pass; the last 1,000 are kept
 //	quarantine    sum 8                             at 8 ‖ the row that could not be read, why, and where
 //	acts          sequence 8                        at 8 ‖ what a person did by hand
+//	backfills     number 8                          one backfill
+//	              number 8 ‖ query                  how far it has read a query
+//	planned       number 8 → bucket:                what a backfill has found not seen and not queued yet:
+//	                created_at 8 ‖ id               record with event_data, as in open
 //
 // A query as key is event type ‖ 0 ‖ entity. Payloads not drawn byte by byte are JSON objects.
 //

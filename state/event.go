@@ -25,6 +25,7 @@ type Row struct {
 	Entity   string
 	Twin     string // the kept event of the same fact
 	Manual   bool   // queued by a person
+	Backfill uint64 // the backfill that found it; 0: none did
 }
 
 // Attempt is one POST of an event to the receiver.
@@ -74,6 +75,7 @@ type record struct {
 	fact        heygen.Fact // zero: it has none
 	sent        int         // attempts made, also those no longer kept
 	attempts    []Attempt
+	backfill    uint64 // the one that found it; 0: none did
 	data        []byte
 }
 
@@ -96,6 +98,7 @@ func (r *record) row() Row {
 	return Row{
 		Event: r.event(), Status: r.status, Proof: r.proof, Lane: r.lane, Reason: r.reason, Why: r.why, Listed: r.listed,
 		Due: r.due, At: r.at, Attempts: r.attempts, Entity: r.entity, Twin: r.twin, Manual: r.manual,
+		Backfill: r.backfill,
 	}
 }
 
@@ -134,6 +137,7 @@ func (r *record) encode() []byte {
 	h = append(h, r.fact[:]...)
 	h = binary.AppendUvarint(h, uint64(r.sent))
 	h = appendAttempts(h, r.attempts)
+	h = binary.AppendUvarint(h, r.backfill)
 	b := make([]byte, 0, 5+len(h)+len(r.data))
 	b = append(b, recordVersion)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(h)))
@@ -162,6 +166,7 @@ func decodeRecord(id string, b []byte, withData bool) (*record, error) {
 	copy(r.fact[:], h.take(len(r.fact)))
 	r.sent = int(h.uvarint())
 	r.attempts = h.attempts()
+	r.backfill = h.uvarint()
 	if withData {
 		r.data = bytes.Clone(b[n:])
 	}

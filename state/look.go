@@ -11,6 +11,7 @@ import (
 type Policy struct {
 	Settle         time.Duration
 	CollapseWindow time.Duration // 0: nothing is collapsed
+	History        bool          // a backfill asks: that an event is older than the baseline is no receipt
 }
 
 // Known is everything that Judge needs about one event. The zero value says
@@ -31,6 +32,7 @@ type Known struct {
 	TwinProof  Proof
 	Newer      string // a newer seen event of the same entity; "": none
 	Elsewhere  bool   // Status and Proof came from a record under another created_at
+	Backfill   bool   // a backfill found it: neither baseline nor floor are a bound for it
 }
 
 // open reports whether it is still to be found out where the event stands.
@@ -98,12 +100,12 @@ func (l *Look) Events(now time.Time, events []heygen.Event) ([]Known, error) {
 	}
 	credits := l.memory(subjects)
 	err := l.s.view(func(t *tx) error {
-		if err := t.lookUp(subjects); err != nil {
+		if err := t.lookUp(subjects, l.p.History); err != nil {
 			return err
 		}
 		l.settle(now, subjects)
 		l.give(subjects, credits)
-		t.scan(subjects, l.p.CollapseWindow)
+		t.scan(subjects, l.p)
 		older, err := t.unfinished(subjects, l.p.CollapseWindow)
 		if err != nil {
 			return err
@@ -145,8 +147,8 @@ func (l *Look) memory(subjects []subject) map[heygen.Fact][]credit {
 	return credits
 }
 
-// lookUp does the cheap look-ups: by id, and in the ledger by the exact key.
-func (t *tx) lookUp(subjects []subject) error {
+// lookUp does the cheap look-ups: by id, and in the ledger by the exact key. For history a baseline line says nothing.
+func (t *tx) lookUp(subjects []subject, history bool) error {
 	for _, q := range subjects {
 		r, err := t.readOpen(q.event.ID, false)
 		if err != nil {
@@ -154,13 +156,14 @@ func (t *tx) lookUp(subjects []subject) error {
 		}
 		if r != nil {
 			q.Listed, q.Status, q.Proof, q.At, q.Why, q.Twin = r.listed, r.status, r.proof, r.at, r.why, r.twin
+			q.Backfill = r.backfill != 0
 			continue
 		}
 		l, ok, err := t.ledgerLine(q.place)
 		if err != nil {
 			return err
 		}
-		if ok {
+		if ok && !(history && l.proof == Baseline) {
 			t.fromLedger(q, q.place, l)
 		} else if q.Reported == None {
 			o, ok, err := t.reportedOf(q.event.ID)

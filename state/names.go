@@ -18,6 +18,8 @@ const (
 	bucketPasses      = "passes"
 	bucketQuarantine  = "quarantine"
 	bucketActs        = "acts"
+	bucketBackfills   = "backfills"
+	bucketPlanned     = "planned"
 )
 
 // bucketNames lists them all.
@@ -25,6 +27,7 @@ func bucketNames() []string {
 	return []string{
 		bucketMeta, bucketTypes, bucketOpen, bucketIndex, bucketLedger, bucketDetails, bucketDays, bucketInbox, bucketReported,
 		bucketCredits, bucketCheckpoints, bucketMarks, bucketCoverage, bucketPasses, bucketQuarantine, bucketActs,
+		bucketBackfills, bucketPlanned,
 	}
 }
 

@@ -15,14 +15,15 @@ type wanted struct {
 	entities map[uint64][]subject
 	days     map[uint32]bool
 	window   time.Duration
+	history  bool
 }
 
 // scan reads the ledger once for all subjects that are still open and settled, each in its own day and its neighbours: for
 // the same id under another created_at, the same fact within the window, and a newer seen event of the same entity.
-func (t *tx) scan(subjects []subject, window time.Duration) {
+func (t *tx) scan(subjects []subject, p Policy) {
 	w := wanted{
 		ids: make(map[string]subject), facts: make(map[uint64][]subject), entities: make(map[uint64][]subject),
-		days: make(map[uint32]bool), window: window,
+		days: make(map[uint32]bool), window: p.CollapseWindow, history: p.History,
 	}
 	for _, q := range subjects {
 		if q.settled && q.open() {
@@ -56,6 +57,9 @@ func (w *wanted) add(q subject) {
 func (t *tx) compare(w *wanted, day uint32, key []byte, l line) {
 	id := keyID(day, key)
 	if q, ok := w.ids[string(id)]; ok {
+		if w.history && l.proof == Baseline {
+			return
+		}
 		t.fromLedger(q, ledgerPlace(day, key), l)
 		q.Elsewhere = true
 		return

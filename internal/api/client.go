@@ -89,6 +89,13 @@ func (c *Client) Replay(ctx context.Context, r engine.ReplayRequest, yield func(
 	return result, err
 }
 
+// Backfill reads history and, where the request says so, sends what was missed.
+// The result is valid beside an error.
+func (c *Client) Backfill(ctx context.Context, r engine.BackfillRequest, yield func(engine.BackfillProgress) error) (result engine.Backfilled, err error) {
+	err = stream(ctx, c, http.MethodPost, "/v1/backfill", r, &result, yield)
+	return result, err
+}
+
 // Ignore gives events up by hand.
 func (c *Client) Ignore(ctx context.Context, r engine.IgnoreRequest, yield func(engine.ReplayRow) error) error {
 	return stream(ctx, c, http.MethodPost, "/v1/ignore", r, nil, yield)

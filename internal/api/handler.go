@@ -58,6 +58,7 @@ func (h *handler) routes() []route {
 		{pattern: "POST /v1/reconcile", serve: h.reconcile, admin: true},
 		{pattern: "POST /v1/diff", serve: h.diff},
 		{pattern: "POST /v1/replay", serve: h.replay},
+		{pattern: "POST /v1/backfill", serve: h.backfill},
 		{pattern: "POST /v1/ignore", serve: h.ignore},
 		{pattern: "POST /v1/seen/import", serve: h.importSeen},
 		{pattern: "POST /v1/seen/forget", serve: h.forget},
@@ -108,6 +109,16 @@ func (h *handler) diff(w http.ResponseWriter, r *http.Request) {
 	out := newLines(w)
 	summary, err := h.engine.Diff(r.Context(), request, func(row engine.DiffRow) error { return out.row(row) })
 	out.end(summary, err)
+}
+
+func (h *handler) backfill(w http.ResponseWriter, r *http.Request) {
+	var request engine.BackfillRequest
+	if !decode(w, r, &request) {
+		return
+	}
+	out := newLines(w)
+	result, err := h.engine.Backfill(r.Context(), request, func(p engine.BackfillProgress) error { return out.row(p) })
+	out.end(result, err)
 }
 
 // PauseRequest says why replaying stops, and on whose word.

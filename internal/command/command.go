@@ -113,7 +113,7 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVarP(&a.flags.verbose, "verbose", "v", false, "log debug messages too")
 	flags.BoolVar(&a.flags.showURLs, "show-urls", false, "do not cut the queries of URLs; they carry signatures")
 	root.AddCommand(
-		a.runCommand(), a.reconcileCommand(), a.diffCommand(), a.replayCommand(), a.eventsCommand(), a.explainCommand(),
+		a.runCommand(), a.reconcileCommand(), a.diffCommand(), a.backfillCommand(), a.replayCommand(), a.eventsCommand(), a.explainCommand(),
 		a.ignoreCommand(), a.seenCommand(), a.statusCommand(), a.pauseCommand(), a.resumeCommand(), a.signCommand(),
 		a.verifyCommand(), a.stateCommand(), a.configCommand(), a.simulateCommand(), a.demoCommand(), a.versionCommand(),
 	)

@@ -51,6 +51,9 @@ func statusText(s engine.Status, now time.Time) string {
 	for _, source := range s.Sources {
 		line("source", "%s: %s", source.Name, map[bool]string{true: "has spoken", false: "has not spoken yet"}[source.Spoken])
 	}
+	for _, one := range s.Backfills {
+		line("backfill", "%d of %s, begun %s, %s", one.ID, one.Words, stamp(one.Begun), backfillText(one))
+	}
 	if s.Daemon {
 		line("next", "poll %s, sweep %s", stamp(s.NextPoll), stamp(s.NextSweep))
 	}
@@ -73,6 +76,16 @@ func countsText(counts map[string]int64) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+func backfillText(b engine.BackfillStatus) string {
+	switch {
+	case b.UnderWay:
+		return "under way"
+	case b.Confirmed:
+		return "stopped: start it again, it goes on"
+	}
+	return "waits for somebody to agree: start it again"
 }
 
 func receiverText(r engine.ReceiverStatus) string {

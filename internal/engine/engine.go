@@ -57,9 +57,11 @@ type Engine struct {
 	options Options
 	started time.Time // the first run's baseline is no later than this
 
-	sweeping sync.Mutex  // one sweep at a time, also while it gives way to polls
-	turn     turn        // one walk at a time
-	caughtUp atomic.Bool // a sweep missed before the start was looked for
+	sweeping    sync.Mutex    // one sweep at a time, also while it gives way to polls
+	turn        turn          // one walk at a time
+	underWay    atomic.Uint64 // the backfill that holds backfilling; 0: none
+	backfilling sync.Mutex    // one backfill at a time; beside the walks
+	caughtUp    atomic.Bool   // a sweep missed before the start was looked for
 
 	mu    sync.Mutex
 	parts *parts // guarded by mu; replaced whole by Reload

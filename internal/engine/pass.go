@@ -160,12 +160,16 @@ func (e *Engine) firstRun(ctx context.Context, p *parts) (time.Time, error) {
 	if _, err := p.client.Page(ctx, heygen.PageRequest{Query: queries(p.cfg)[0], Limit: 1}); err != nil {
 		return time.Time{}, fmt.Errorf("first run: %w", err)
 	}
-	begun := p.client.Now().Add(-time.Since(e.started))
+	return e.setBaseline(p, p.client.Now().Add(-time.Since(e.started)))
+}
+
+// setBaseline sets the baseline of a first run that begins at a time.
+func (e *Engine) setBaseline(p *parts, begun time.Time) (time.Time, error) {
 	baseline, err := e.store.SetBaseline(baselineOf(p.cfg.Reconcile.Start, begun))
 	if err != nil {
 		return time.Time{}, fmt.Errorf("set the baseline: %w", err)
 	}
-	e.log.Info("first run: events older than the baseline are not judged by polls and sweeps",
+	e.log.Info("first run: events older than the baseline are not judged by polls and sweeps; `backstop backfill` reads them",
 		"baseline", baseline.Format(time.RFC3339), "start", p.cfg.Reconcile.Start.String())
 	return baseline, nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ type Status struct {
 	Receiver     ReceiverStatus   `json:"receiver"`
 	Sources      []SourceStatus   `json:"sources"`
 	Walks        []WalkStatus     `json:"walks"`
+	Backfills    []BackfillStatus `json:"backfills,omitempty"` // those that have not ended
 	State        StateStatus      `json:"state"`
 }
 
@@ -55,6 +57,16 @@ type WalkStatus struct {
 	Mark      time.Time `json:"mark,omitzero"`
 	Completed time.Time `json:"completed,omitzero"`
 	Stopped   bool      `json:"stopped"` // a walk stands at a checkpoint
+}
+
+// BackfillStatus is a backfill that has not ended.
+type BackfillStatus struct {
+	ID        uint64    `json:"backfill"`
+	Begun     time.Time `json:"begun"`
+	Until     time.Time `json:"until"`
+	Words     string    `json:"since"`     // as it was asked for
+	Confirmed bool      `json:"confirmed"` // a person agreed to its plan
+	UnderWay  bool      `json:"under_way"` // by this process
 }
 
 // StateStatus is the health of the state file.
@@ -84,6 +96,9 @@ func (e *Engine) Status() (Status, error) {
 		return s, explain(err)
 	}
 	if err := e.passStatus(&s); err != nil {
+		return s, explain(err)
+	}
+	if err := e.backfillStatus(&s); err != nil {
 		return s, explain(err)
 	}
 	s.NextPoll, s.NextSweep = p.schedule.Next(time.Now())
@@ -139,6 +154,20 @@ func (e *Engine) walkStatus(s *Status) error {
 		s.Lag = max(0, e.Now().Sub(completed).Seconds())
 	}
 	return nil
+}
+
+// backfillStatus fills in the backfills that have not ended.
+func (e *Engine) backfillStatus(s *Status) error {
+	all, err := e.store.Backfills()
+	for _, b := range all {
+		if b.Ended.IsZero() {
+			s.Backfills = append(s.Backfills, BackfillStatus{
+				ID: b.ID, Begun: b.Begun, Until: b.Upper, Words: cmp.Or(b.History.Words, "all"), Confirmed: !b.Confirmed.IsZero(),
+				UnderWay: e.underWay.Load() == b.ID,
+			})
+		}
+	}
+	return err
 }
 
 // passStatus fills the last pass: of this process, else the last one noted.

@@ -6,9 +6,10 @@ import "sync"
 // long sweep asks to give way between two pages. The zero turn is free.
 type turn struct {
 	mu      sync.Mutex
-	free    *sync.Cond // made on first use; signalled whenever busy or hurried changes
+	free    *sync.Cond // made on first use; signalled whenever a turn ends
 	busy    bool       // guarded by mu
 	hurried int        // walks in a hurry that wait, guarded by mu
+	rushes  bool       // the walk that runs is in a hurry, guarded by mu
 }
 
 // take waits until no walk runs; one that is not in a hurry also lets those
@@ -26,7 +27,7 @@ func (t *turn) take(hurry bool) {
 	if hurry {
 		t.hurried--
 	}
-	t.busy = true
+	t.busy, t.rushes = true, hurry
 }
 
 // give ends a turn.
@@ -34,7 +35,7 @@ func (t *turn) give() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.initLocked()
-	t.busy = false
+	t.busy, t.rushes = false, false
 	t.free.Broadcast()
 }
 
@@ -49,6 +50,17 @@ func (t *turn) yield() {
 	}
 	t.give()
 	t.take(false)
+}
+
+// letPass waits while a walk in a hurry waits or runs. It is for walks that run
+// beside the one that has the turn.
+func (t *turn) letPass() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.initLocked()
+	for t.hurried > 0 || t.rushes {
+		t.free.Wait()
+	}
 }
 
 func (t *turn) initLocked() {

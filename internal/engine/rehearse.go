@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"backstop/internal/heygen"
+	"backstop/poller"
+	"backstop/state"
+)
+
+// rehearse tells what a backfill would find, and writes nothing.
+func (e *Engine) rehearse(ctx context.Context, r BackfillRequest, show *meter) (BackfillPlan, error) {
+	p := e.current()
+	queries := e.historyQueries(r)
+	if _, err := p.client.Page(ctx, heygen.PageRequest{Query: queries[0], Limit: 1}); err != nil {
+		return BackfillPlan{}, fmt.Errorf("ask the listing for its time: %w", err)
+	}
+	upper := upperEnd(r, p.client.Now().Add(-p.cfg.Reconcile.Settle)).Truncate(time.Second)
+	re := &rehearsal{
+		e: e, show: show, history: state.Backfill{History: r.History, Upper: upper},
+		plan: BackfillPlan{Since: r.Since, Until: upper, MarkOnly: r.MarkOnly, Unpaired: e.store == nil || !e.store.Paired()},
+	}
+	for _, q := range queries {
+		if err := re.walk(ctx, q); err != nil {
+			return re.plan, err
+		}
+	}
+	re.plan.Seconds = seconds(re.plan.Missed, e.historyRate(r))
+	return re.plan, nil
+}
+
+// rehearsal is one dry run. It holds only so much of the listing as it takes to
+// judge the oldest events that it holds.
+type rehearsal struct {
+	e       *Engine
+	show    *meter
+	history state.Backfill
+	plan    BackfillPlan
+	held    []heygen.Event // of the query under way, not judged yet
+	before  int            // missed in the queries before it
+}
+
+func (r *rehearsal) walk(ctx context.Context, q heygen.Query) error {
+	r.held, r.before = nil, r.plan.Missed
+	var walk state.HistoryWalk
+	result, err := r.e.historyWalker(q).History(ctx, poller.History{
+		Since: r.history.History.Since,
+		Commit: func(p poller.HistoryPages) (state.HistoryTally, error) {
+			walk = p.Walk
+			return state.HistoryTally{}, r.take(q, p)
+		},
+	}, func(context.Context) error { r.e.turn.letPass(); return nil })
+	r.plan.Pages += result.Pages
+	if err == nil && !walk.Done() {
+		err = incomplete(result)
+	}
+	if err != nil {
+		return fmt.Errorf("walk of %s: %w", q, err)
+	}
+	return r.judge(time.Time{})
+}
+
+// take holds what is in the range and judges what nothing older can change.
+func (r *rehearsal) take(q heygen.Query, p poller.HistoryPages) error {
+	r.plan.Bad += len(p.Bad)
+	for _, event := range p.Events {
+		if r.history.Covers(event) {
+			r.held = append(r.held, event)
+		}
+	}
+	s := p.Walk.Segment
+	if s.Ordered && !s.Lowest.IsZero() {
+		// Two ids are one fact within the window only, and rows may be out of
+		// place by the lookback.
+		cfg := r.e.current().cfg.Reconcile
+		if err := r.judge(s.Lowest.Add(2*cfg.CollapseWindow + cfg.Lookback)); err != nil {
+			return err
+		}
+	}
+	return r.show.walked(q, r.history.History.Since, r.history.Upper, s, r.plan.Missed-r.before)
+}
+
+// judge counts the held events from a time on and lets go of them. The older
+// ones are shown to the judge as well: one of them may be the same fact.
+func (r *rehearsal) judge(from time.Time) error {
+	slices.SortFunc(r.held, func(a, b heygen.Event) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	r.held = slices.CompactFunc(r.held, func(a, b heygen.Event) bool { return a.ID == b.ID && a.CreatedAt.Equal(b.CreatedAt) })
+	keep, _ := slices.BinarySearchFunc(r.held, from, func(event heygen.Event, from time.Time) int { return event.CreatedAt.Compare(from) })
+	if from.IsZero() {
+		keep = 0
+	}
+	if keep == len(r.held) {
+		return nil
+	}
+	j := r.e.newHistoryJudge(r.e.Now())
+	for first := 0; first < len(r.held); first += planBite {
+		bite := r.held[first:min(len(r.held), first+planBite)]
+		if err := r.count(j, bite, keep-first); err != nil {
+			return err
+		}
+	}
+	r.held = slices.Clone(r.held[:keep])
+	return nil
+}
+
+// count judges a bite and counts its events from an index on.
+func (r *rehearsal) count(j *historyJudge, bite []heygen.Event, from int) error {
+	known, err := j.known(bite)
+	if err != nil {
+		return err
+	}
+	for i := max(0, from); i < len(bite); i++ {
+		r.plan.Events++
+		switch k := known[i]; {
+		case k.Status == state.Ignored:
+			r.plan.Ignored++
+		case r.plan.MarkOnly && k.Status != state.Seen && k.Reported == state.None:
+			r.plan.count(bite[i], state.Missed, j.now)
+		case k.Status != 0 && k.Status != state.Seen:
+			r.plan.InHand++
+		default:
+			r.plan.count(bite[i], j.verdict(bite[i], k).Status, j.now)
+		}
+	}
+	return nil
+}
