@@ -141,32 +141,31 @@ func (t *tx) rewrite(key, payload []byte, without map[string]bool) error {
 	return t.put(t.bucket(bucketInbox), key, encodeInbox(recorded, list))
 }
 
-// fromInbox takes out what recorders said lately about an id; the zero named when they said nothing.
-func (t *tx) fromInbox(sp spent, id string) named {
-	one, ok := t.inboxOf(id)
-	if !ok {
-		return named{}
+// lateProof takes out what recorders have said about an id, wherever it is.
+func (t *tx) lateProof(sp spent, id string) (n named, ok bool, err error) {
+	if n, ok := t.fromInbox(sp, id); ok {
+		return n, true, nil
 	}
-	t.leave(sp, id, one)
-	return named{id, one.proof, one.at}
-}
-
-// fromReported is fromInbox for imports, which stay where they are, and older reports.
-func (t *tx) fromReported(id string) (n named, ok bool, err error) {
 	o, ok, err := t.reportedOf(id)
 	if !ok || err != nil {
 		return named{}, false, err
 	}
+	return t.fromReported(id, o)
+}
+
+func (t *tx) fromInbox(sp spent, id string) (named, bool) {
+	one, ok := t.inboxOf(id)
+	if !ok {
+		return named{}, false
+	}
+	t.leave(sp, id, one)
+	return named{id, one.proof, one.at}, true
+}
+
+// fromReported takes out an older report. An import stays where it is.
+func (t *tx) fromReported(id string, o sorted) (n named, ok bool, err error) {
 	if o.proof != Import {
 		err = t.dropReported(id, o)
 	}
 	return named{id, o.proof, o.at}, true, err
-}
-
-// lateProof takes out what recorders have said about an id, wherever it is.
-func (t *tx) lateProof(sp spent, id string) (n named, ok bool, err error) {
-	if n := t.fromInbox(sp, id); n.id != "" {
-		return n, true, nil
-	}
-	return t.fromReported(id)
 }

@@ -200,7 +200,7 @@ func (t *tx) readOpen(id string, withData bool) (*record, error) {
 		if decodeErr == nil && r.stage() != 0 {
 			return r, nil
 		}
-		err = errBadRecord
+		t.damaged, err = true, errBadRecord
 	}
 	if errors.Is(err, errBadRecord) {
 		return nil, t.spoilOpen(id)

@@ -14,6 +14,7 @@ type Pages struct {
 	Kind       Kind
 	Walk       uint64 // this walk, unique in the process; see Judgeable
 	Events     []heygen.Event
+	Ready      []Ready // what Prepare told of Events, from the first on; of the others nobody asked
 	Bad        []heygen.BadRow
 	Checkpoint Checkpoint // the position behind these pages; no segments: none is needed
 	Now        time.Time
@@ -68,10 +69,11 @@ func (s *Store) allKnown(p Pages) (tally Tally, ok bool, err error) {
 		if pending || err != nil {
 			return err
 		}
-		for _, e := range p.Events {
+		met := t.meeting(p)
+		for i, e := range p.Events {
 			tally.count(e)
 			tally.Known++
-			if known, err := t.known(e); !known || err != nil {
+			if m, err := met.of(i, e); !m.known || err != nil {
 				return err
 			}
 		}
@@ -88,24 +90,6 @@ func (n *Tally) count(e heygen.Event) {
 	}
 }
 
-// known reports whether an event has a record, or is older than all records.
-func (t *tx) known(e heygen.Event) (bool, error) {
-	if known, err := t.finished(e); known || err != nil {
-		return known, err
-	}
-	r, err := t.readOpen(e.ID, false)
-	return r != nil, err
-}
-
-// finished reports whether an event is in the ledger, or is older than all of it.
-func (t *tx) finished(e heygen.Event) (bool, error) {
-	if t.belowFloor(e) {
-		return true, nil
-	}
-	_, ok, err := t.ledgerLine(place{e.CreatedAt, e.ID})
-	return ok, err
-}
-
 func (t *tx) belowFloor(e heygen.Event) bool {
 	return !e.CreatedAt.IsZero() && e.CreatedAt.Before(t.s.Floor())
 }
@@ -114,9 +98,14 @@ func (t *tx) commitPages(p Pages) (Tally, error) {
 	var tally Tally
 	sp := make(spent)
 	// From the end: a listing that is newest first then fills the ledger upwards, which appends.
-	for _, e := range slices.Backward(p.Events) {
+	met := t.meeting(p)
+	for i, e := range slices.Backward(p.Events) {
 		tally.count(e)
-		if err := t.list(p, e, sp, &tally); err != nil {
+		m, err := met.of(i, e)
+		if err == nil {
+			err = t.list(p, e, m, sp, &tally)
+		}
+		if err != nil {
 			return Tally{}, fmt.Errorf("event %q: %w", e.ID, err)
 		}
 	}
@@ -133,26 +122,29 @@ func (t *tx) commitPages(p Pages) (Tally, error) {
 }
 
 // list handles one listed event.
-func (t *tx) list(p Pages, e heygen.Event, sp spent, tally *Tally) error {
-	known, n, err := t.meetListed(sp, e)
-	if err != nil {
-		return err
-	}
-	if known {
+func (t *tx) list(p Pages, e heygen.Event, m meeting, sp spent, tally *Tally) error {
+	if m.known {
 		tally.Known++
 		return t.listAgain(p.Now, e, sp)
 	}
 	tally.new(e)
+	n, reported := t.fromInbox(sp, e.ID)
+	if !reported && m.reported {
+		var err error
+		if n, reported, err = t.fromReported(e.ID, m.proof); err != nil {
+			return err
+		}
+	}
 	switch {
-	case n.id != "":
+	case reported:
 		tally.Seen++
 		if n.proof != Import {
 			t.counts().matched++
 		}
-		return t.listSeen(p.Now, e, n)
+		return t.listSeen(p.Now, e, m, n)
 	case t.isBaseline(p, e):
 		tally.Baseline++
-		return t.listSeen(p.Now, e, named{e.ID, Baseline, p.Now})
+		return t.listSeen(p.Now, e, m, named{e.ID, Baseline, p.Now})
 	}
 	tally.Settling++
 	r := newRecord(e, p.Now)
@@ -160,23 +152,6 @@ func (t *tx) list(p Pages, e heygen.Event, sp spent, tally *Tally) error {
 		r.walk, r.epoch = p.Walk, t.s.rows.epoch
 	}
 	return t.saveOpen(nil, r)
-}
-
-// meetListed reports whether a listed event is known, and, where it is not, what recorders have said about it; that is taken
-// out of where it was kept. An event that was reported is not open, so that is looked up last.
-func (t *tx) meetListed(sp spent, e heygen.Event) (known bool, n named, err error) {
-	if known, err := t.finished(e); known || err != nil {
-		return known, n, err
-	}
-	if _, ok := t.inboxOf(e.ID); !ok {
-		if n, ok, err := t.fromReported(e.ID); ok || err != nil {
-			return false, n, err
-		}
-	}
-	if r, err := t.readOpen(e.ID, false); r != nil || err != nil {
-		return r != nil, n, err
-	}
-	return false, t.fromInbox(sp, e.ID), nil
 }
 
 func (n *Tally) new(e heygen.Event) {
@@ -211,9 +186,8 @@ func (t *tx) isBaseline(p Pages, e heygen.Event) bool {
 }
 
 // listSeen writes an event straight to the ledger.
-func (t *tx) listSeen(now time.Time, e heygen.Event, n named) error {
-	entity, fact := t.keys.Of(e)
-	l, err := t.newLine(e, fact, entity, Seen, n.proof, n.at)
+func (t *tx) listSeen(now time.Time, e heygen.Event, m meeting, n named) error {
+	l, err := t.newLine(e, m.fact, m.entity, Seen, n.proof, n.at)
 	if err != nil {
 		return err
 	}
@@ -225,5 +199,5 @@ func (t *tx) listSeen(now time.Time, e heygen.Event, n named) error {
 	if now.Sub(e.CreatedAt) < rememberYoung {
 		t.remember(e.ID, finished{created: e.CreatedAt, status: Seen})
 	}
-	return t.cover(now, p, fact, ending{status: Seen, proof: n.proof, at: n.at})
+	return t.cover(now, p, m.fact, ending{status: Seen, proof: n.proof, at: n.at})
 }

@@ -25,8 +25,17 @@ type tx struct {
 	types   map[string]uint16 // type numbers given out in this transaction
 	done    []func()
 	keys    heygen.Keys
+	buckets map[bucketName]*bbolt.Bucket    // of a reader; for a writer bbolt keeps them itself
 	cursors map[*bbolt.Bucket]*bbolt.Cursor // for get, which would else make one for each key
 	touched map[uint32]bool                 // ledger days whose last handling is written
+	damaged bool                            // a value was met that could not be read
+}
+
+// bucketName is a top-level bucket, or the sub-bucket of a day.
+type bucketName struct {
+	parent string
+	day    uint32
+	isDay  bool
 }
 
 func newTx(s *Store, bolt *bbolt.Tx) *tx {
@@ -46,20 +55,40 @@ func (t *tx) dirty() {
 
 // bucket returns a top-level bucket. All of them exist from the creation of the file.
 func (t *tx) bucket(name string) *bbolt.Bucket {
-	b := t.bolt.Bucket([]byte(name))
-	if b != nil && appendOrdered(name) {
-		b.FillPercent = appendFill
+	return t.kept(bucketName{parent: name}, func() *bbolt.Bucket {
+		b := t.bolt.Bucket([]byte(name))
+		if b != nil && appendOrdered(name) {
+			b.FillPercent = appendFill
+		}
+		return b
+	})
+}
+
+// kept finds a bucket once for a reader.
+func (t *tx) kept(name bucketName, find func() *bbolt.Bucket) *bbolt.Bucket {
+	if t.bolt.Writable() {
+		return find()
+	}
+	b, ok := t.buckets[name]
+	if !ok {
+		if t.buckets == nil {
+			t.buckets = make(map[bucketName]*bbolt.Bucket)
+		}
+		b = find()
+		t.buckets[name] = b
 	}
 	return b
 }
 
 // day returns the sub-bucket of one UTC day of bucketLedger or bucketDetails; nil when there is none.
 func (t *tx) day(parent string, day uint32) *bbolt.Bucket {
-	b := t.bucket(parent).Bucket(dayKey(day))
-	if b != nil {
-		b.FillPercent = appendFill
-	}
-	return b
+	return t.kept(bucketName{parent, day, true}, func() *bbolt.Bucket {
+		b := t.bucket(parent).Bucket(dayKey(day))
+		if b != nil {
+			b.FillPercent = appendFill
+		}
+		return b
+	})
 }
 
 // makeDay is day, and creates the sub-bucket where it is missing.
@@ -101,6 +130,7 @@ func (t *tx) get(b *bbolt.Bucket, key []byte) (payload []byte, ok bool, err erro
 	}
 	payload, ok = unseal(key, sealed)
 	if !ok {
+		t.damaged = true
 		return nil, false, errBadRecord
 	}
 	return payload, true, nil
