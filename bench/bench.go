@@ -126,6 +126,10 @@ func (p part) wanted(o *options) bool {
 func (b *bench) parts() []part {
 	return []part{
 		{[]int{1, 2}, "goals 1 and 2: a walk against the floor and the peers", b.walks},
+		{[]int{3, 4, 5, 9}, "goals 3, 4, 5 and 9: a large state", b.largeState},
+		{[]int{6, 7}, "goals 6 and 7: reports", b.reports},
+		{[]int{8}, "goal 8: idle polls", b.idle},
+		{[]int{10}, "goal 10: a listing that is far away", b.latency},
 	}
 }
 

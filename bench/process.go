@@ -56,7 +56,7 @@ type memory struct {
 	Anonymous float64 `json:"anonymous"`
 }
 
-// time runs a process to its end. An exit code among fine is no failure.
+// timed runs a process to its end. An exit code among fine is no failure.
 func timed(cmd *exec.Cmd, fine ...int) (ran, error) {
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
@@ -130,4 +130,8 @@ func copyFile(from, to string) error {
 	}
 	_, err = out.ReadFrom(in)
 	return errors.Join(err, out.Sync(), out.Close())
+}
+
+func removeState(path string) error {
+	return errors.Join(os.RemoveAll(path), os.RemoveAll(path+".side"))
 }

@@ -38,7 +38,7 @@ func (b *bench) peers() []peer {
 // hundred was seen. backstop is timed from its start to its end, judging
 // included; the peers without their start and without loading what is seen.
 func (b *bench) walks(ctx context.Context) error {
-	l, err := serveListing(b.o.events, 0)
+	l, err := serveListing(historyOf(b.o.events), 0, b.o.events, 0, false)
 	if err != nil {
 		return err
 	}
@@ -86,9 +86,9 @@ func (b *bench) walkRound(ctx context.Context, l *listing, speed map[string][]fl
 		return err
 	}
 	b.curve, b.took = r.memory, r.seconds
-	speed["backstop"] = append(speed["backstop"], float64(l.events)/r.seconds)
-	b.say("  %.0f events/s, of %.0f fetched and dropped: %.2f", float64(l.events)/r.seconds, float64(dropped.Events)/dropped.Seconds,
-		float64(l.events)/r.seconds/(float64(dropped.Events)/dropped.Seconds))
+	speed["backstop"] = append(speed["backstop"], float64(b.o.events)/r.seconds)
+	b.say("  %.0f events/s, of %.0f fetched and dropped: %.2f", float64(b.o.events)/r.seconds, float64(dropped.Events)/dropped.Seconds,
+		float64(b.o.events)/r.seconds/(float64(dropped.Events)/dropped.Seconds))
 	if !b.o.wants(2) {
 		return nil
 	}
@@ -116,8 +116,8 @@ func (b *bench) reconcile(ctx context.Context, s site, l *listing) (ran, error) 
 	if err := json.Unmarshal(r.out, &result); err != nil {
 		return r, fmt.Errorf("read what reconcile printed: %w", err)
 	}
-	if result.Pass.Listed != l.events || result.Missed != missing(l.events) {
-		return r, fmt.Errorf("reconcile listed %d events and missed %d, want %d and %d", result.Pass.Listed, result.Missed, l.events, missing(l.events))
+	if result.Pass.Listed != b.o.events || result.Missed != missing(b.o.events) {
+		return r, fmt.Errorf("reconcile listed %d events and missed %d, want %d and %d", result.Pass.Listed, result.Missed, b.o.events, missing(b.o.events))
 	}
 	return r, nil
 }
