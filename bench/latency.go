@@ -32,6 +32,9 @@ func (b *bench) oneCursor(ctx context.Context) error {
 		return err
 	}
 	defer l.close()
+	if err := b.importSeen(ctx, "far imported", l.url, events); err != nil {
+		return err
+	}
 	var perTrip, against []float64
 	for range b.o.pairs {
 		dropped, err := peerWalk(exec.CommandContext(ctx, b.self, "drop", l.url))
@@ -51,10 +54,10 @@ func (b *bench) oneCursor(ctx context.Context) error {
 	return nil
 }
 
-// farWalk walks into a fresh state and gives how long the pass took, by its own
+// farWalk walks and gives how long the pass took, by its own
 // account, and how many requests it made.
 func (b *bench) farWalk(ctx context.Context, l *listing) (seconds, requests float64, err error) {
-	s, err := b.newSite("far", l.url, "")
+	s, err := b.copyOf("far imported", "far", l.url)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -80,6 +83,9 @@ func (b *bench) fourTypes(ctx context.Context) error {
 		return err
 	}
 	defer l.close()
+	if err := b.importSeen(ctx, "far imported", l.url, events); err != nil {
+		return err
+	}
 	var one, four []float64
 	for range b.o.pairs {
 		slow, err := b.backfill(ctx, l, 1)
@@ -99,7 +105,7 @@ func (b *bench) fourTypes(ctx context.Context) error {
 
 // backfill records the whole history as seen and gives the seconds that it took.
 func (b *bench) backfill(ctx context.Context, l *listing, parallel int) (float64, error) {
-	s, err := b.newSite("types", l.url, "")
+	s, err := b.copyOf("far imported", "types", l.url)
 	if err != nil {
 		return 0, err
 	}

@@ -22,7 +22,12 @@ func (b *bench) report() error {
 		return err
 	}
 	if b.o.json != "" {
-		return b.writeJSON()
+		if err := b.writeJSON(); err != nil {
+			return err
+		}
+	}
+	if b.o.docs != "" {
+		return b.writeDocs()
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (b *bench) walks(ctx context.Context) error {
 		return err
 	}
 	defer l.close()
-	if err := b.importSeen(ctx, l.url); err != nil {
+	if err := b.importSeen(ctx, "imported", l.url, b.o.events); err != nil {
 		return err
 	}
 	speed := map[string][]float64{}
@@ -56,18 +56,35 @@ func (b *bench) walks(ctx context.Context) error {
 	return nil
 }
 
-// importSeen makes the state with which every walk begins.
-func (b *bench) importSeen(ctx context.Context, url string) error {
-	if err := os.WriteFile(filepath.Join(b.dir, "seen"), seenIDs(b.o.events), 0o600); err != nil {
+// importSeen makes a state that has been told of all events but one in a
+// hundred: with a copy of it every walk begins.
+func (b *bench) importSeen(ctx context.Context, name, url string, events int) error {
+	if err := os.WriteFile(filepath.Join(b.dir, "seen"), seenIDs(events), 0o600); err != nil {
 		return err
 	}
-	s, err := b.newSite("imported", url, "")
+	s, err := b.newSite(name, url, "")
 	if err != nil {
 		return err
 	}
 	r, err := timed(s.command(ctx, "seen", "import", filepath.Join(b.dir, "seen")))
-	b.rate("seen import", "ids/s", []float64{float64(b.o.events-missing(b.o.events)) / r.seconds})
+	if name == "imported" {
+		b.rate("seen import", "ids/s", []float64{float64(events-missing(events)) / r.seconds})
+	}
 	return err
+}
+
+// copyOf makes a site with a copy of the state of another.
+func (b *bench) copyOf(other, name, url string) (site, error) {
+	s, err := b.newSite(name, url, "")
+	if err != nil {
+		return s, err
+	}
+	for _, file := range []string{"backstop.db", "backstop.db.side"} {
+		if err := copyFile(filepath.Join(b.dir, other, file), filepath.Join(s.dir, file)); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
 }
 
 // walkRound runs each program once.
@@ -77,11 +94,11 @@ func (b *bench) walkRound(ctx context.Context, l *listing, speed map[string][]fl
 		return err
 	}
 	speed["drop"] = append(speed["drop"], float64(dropped.Events)/dropped.Seconds)
-	s, err := b.newSite("walk", l.url, "")
+	s, err := b.copyOf("imported", "walk", l.url)
 	if err != nil {
 		return err
 	}
-	r, err := b.reconcile(ctx, s, l)
+	r, err := b.reconcile(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -95,13 +112,8 @@ func (b *bench) walkRound(ctx context.Context, l *listing, speed map[string][]fl
 	return b.peerRound(ctx, l, speed)
 }
 
-// reconcile walks with a copy of the imported state and checks what came of it.
-func (b *bench) reconcile(ctx context.Context, s site, l *listing) (ran, error) {
-	for _, name := range []string{"backstop.db", "backstop.db.side"} {
-		if err := copyFile(filepath.Join(b.dir, "imported", name), filepath.Join(s.dir, name)); err != nil {
-			return ran{}, err
-		}
-	}
+// reconcile walks and checks what came of it.
+func (b *bench) reconcile(ctx context.Context, s site) (ran, error) {
 	r, err := timed(s.command(ctx, "reconcile", "--json"), 5) // 5: something is missed
 	if err != nil {
 		return r, err

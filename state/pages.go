@@ -169,7 +169,7 @@ func (t *tx) listAgain(now time.Time, e heygen.Event, sp spent) error {
 		return nil
 	}
 	t.leave(sp, e.ID, one)
-	n := named{e.ID, one.proof, one.at}
+	n := named{e.ID, one.proof, one.at()}
 	if r, err := t.open(e.ID); r != nil || err != nil {
 		return t.recordOpen(now, r, n, err)
 	}
