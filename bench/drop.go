@@ -17,6 +17,7 @@ type walked struct {
 	Events  int     `json:"events"`
 	Missing int     `json:"missing"`
 	Seconds float64 `json:"seconds"` // of the walk, without loading what is seen
+	cpu     float64 // of the whole process
 }
 
 // drop is the floor of every walk: it fetches all pages, reads each body to its

@@ -46,6 +46,7 @@ func (s site) command(ctx context.Context, args ...string) *exec.Cmd {
 type ran struct {
 	out     []byte
 	seconds float64 // from its start to its end
+	cpu     float64 // seconds of processor time, its children's included
 	memory  []memory
 }
 
@@ -69,6 +70,7 @@ func timed(cmd *exec.Cmd, fine ...int) (ran, error) {
 	go func() { watched <- watch(cmd.Process.Pid, begun, done) }()
 	err := cmd.Wait()
 	r := ran{out: out.Bytes(), seconds: time.Since(begun).Seconds()}
+	r.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 	close(done)
 	r.memory = <-watched
 	for _, code := range fine {

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -46,14 +48,26 @@ func (b *bench) walks(ctx context.Context) error {
 	if err := b.importSeen(ctx, "imported", l.url, b.o.events); err != nil {
 		return err
 	}
-	speed := map[string][]float64{}
+	w := walkSamples{map[string][]float64{}, map[string][]float64{}}
 	for range b.o.pairs {
-		if err := b.walkRound(ctx, l, speed); err != nil {
+		if err := b.walkRound(ctx, l, w); err != nil {
 			return err
 		}
 	}
-	b.tellWalks(speed)
+	b.tellWalks(w.speed)
+	for _, name := range slices.Sorted(maps.Keys(w.cpu)) {
+		b.rate("processor time of "+name, "s for 1M events", w.cpu[name])
+	}
 	return nil
+}
+
+// walkSamples are by program: events a second, and seconds of processor time
+// for a million events, which tells more when others use the machine, too.
+type walkSamples struct{ speed, cpu map[string][]float64 }
+
+func (w walkSamples) add(name string, events int, seconds, cpu float64) {
+	w.speed[name] = append(w.speed[name], float64(events)/seconds)
+	w.cpu[name] = append(w.cpu[name], cpu*1e6/float64(events))
 }
 
 // importSeen makes a state that has been told of all events but one in a
@@ -88,12 +102,12 @@ func (b *bench) copyOf(other, name, url string) (site, error) {
 }
 
 // walkRound runs each program once.
-func (b *bench) walkRound(ctx context.Context, l *listing, speed map[string][]float64) error {
+func (b *bench) walkRound(ctx context.Context, l *listing, w walkSamples) error {
 	dropped, err := peerWalk(exec.CommandContext(ctx, b.self, "drop", l.url))
 	if err != nil {
 		return err
 	}
-	speed["drop"] = append(speed["drop"], float64(dropped.Events)/dropped.Seconds)
+	w.add("drop", dropped.Events, dropped.Seconds, dropped.cpu)
 	s, err := b.copyOf("imported", "walk", l.url)
 	if err != nil {
 		return err
@@ -103,13 +117,13 @@ func (b *bench) walkRound(ctx context.Context, l *listing, speed map[string][]fl
 		return err
 	}
 	b.curve, b.took = r.memory, r.seconds
-	speed["backstop"] = append(speed["backstop"], float64(b.o.events)/r.seconds)
+	w.add("backstop", b.o.events, r.seconds, r.cpu)
 	b.say("  %.0f events/s, of %.0f fetched and dropped: %.2f", float64(b.o.events)/r.seconds, float64(dropped.Events)/dropped.Seconds,
 		float64(b.o.events)/r.seconds/(float64(dropped.Events)/dropped.Seconds))
 	if !b.o.wants(2) {
 		return nil
 	}
-	return b.peerRound(ctx, l, speed)
+	return b.peerRound(ctx, l, w)
 }
 
 // reconcile walks and checks what came of it.
@@ -135,21 +149,21 @@ func (b *bench) reconcile(ctx context.Context, s site) (ran, error) {
 }
 
 // peerRound runs each peer that there is.
-func (b *bench) peerRound(ctx context.Context, l *listing, speed map[string][]float64) error {
+func (b *bench) peerRound(ctx context.Context, l *listing, w walkSamples) error {
 	for _, p := range b.peers() {
 		if _, err := exec.LookPath(p.program); err != nil {
 			continue
 		}
 		_ = os.Remove(filepath.Join(b.dir, "peer.sqlite")) // a missing one is fine
-		w, err := peerWalk(exec.CommandContext(ctx, p.program, p.args(l.url)...))
+		did, err := peerWalk(exec.CommandContext(ctx, p.program, p.args(l.url)...))
 		if err != nil {
 			return err
 		}
-		if w.Missing != missing(w.Events) {
-			return fmt.Errorf("%s: %d of %d events are missing, want %d", p.name, w.Missing, w.Events, missing(w.Events))
+		if did.Missing != missing(did.Events) {
+			return fmt.Errorf("%s: %d of %d events are missing, want %d", p.name, did.Missing, did.Events, missing(did.Events))
 		}
-		speed[p.name] = append(speed[p.name], float64(w.Events)/w.Seconds)
-		b.say("  %s: %.0f events/s", p.name, float64(w.Events)/w.Seconds)
+		w.add(p.name, did.Events, did.Seconds, did.cpu)
+		b.say("  %s: %.0f events/s", p.name, float64(did.Events)/did.Seconds)
 	}
 	return nil
 }
@@ -160,7 +174,7 @@ func peerWalk(cmd *exec.Cmd) (walked, error) {
 	if err != nil {
 		return walked{}, err
 	}
-	var w walked
+	w := walked{cpu: r.cpu}
 	if err := json.Unmarshal(r.out, &w); err != nil {
 		return w, fmt.Errorf("read what %s printed: %w", cmd.Path, err)
 	}
