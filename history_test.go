@@ -83,7 +83,10 @@ type historyEnd struct {
 func newHistoryWorld(t *testing.T, seed uint64) *historyWorld {
 	w := &historyWorld{t: t, random: rand.New(rand.NewPCG(seed, 3)), got: map[string]int{}}
 	faults := simulate.Faults{TooMany: 0.002, ServerError: 0.003, HTML: 0.001, Truncated: 0.002, ExpiredCursors: 0.003, EmptyPages: 0.001}
-	w.heygen = simulate.New(simulate.Options{Seed: seed, Events: *historyFlag, Span: 2 * 365 * 24 * time.Hour, Faults: faults})
+	w.heygen = simulate.New(simulate.Options{
+		Seed: seed, Events: *historyFlag, Span: 2 * 365 * 24 * time.Hour, Faults: faults,
+		Start: time.Now().Add(-time.Hour), // all of it has settled
+	})
 	w.ids = w.heygen.Listed()
 	api := w.heygen.Handler()
 	base := serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -87,22 +87,26 @@ func (p *past) back() (state.Segment, bool) {
 // listing may just have had a bad moment, then at ever earlier ones, at last at
 // the first page. It starts over once the walk has got farther than ever.
 type retreat struct {
-	farthest int // pages that had been read when a cursor was refused
-	tried    int
-	trail    []state.Waypoint // of the walk then
+	farthest int              // pages that had been read when a cursor was refused
+	again    int              // pages that had been read when one was asked for again
+	trail    []state.Waypoint // of the walk at its farthest
+	back     int              // places of the trail that were gone back to
 }
 
 func (r *retreat) next(w state.HistoryWalk) (state.Waypoint, bool) {
-	if w.Segment.Pages > r.farthest {
-		*r = retreat{farthest: w.Segment.Pages, trail: w.Trail}
+	pages := w.Segment.Pages
+	if pages > r.farthest {
+		*r = retreat{farthest: pages, trail: w.Trail}
 	}
-	r.tried++
-	switch i := r.tried - 2; {
-	case i < 0:
+	if r.again != pages {
+		r.again = pages
 		return w.Waypoint, true
-	case i < len(r.trail):
-		return r.trail[i], true
-	case i == len(r.trail):
+	}
+	r.back++
+	switch {
+	case r.back <= len(r.trail):
+		return r.trail[r.back-1], true
+	case r.back == len(r.trail)+1:
 		return state.Waypoint{}, true
 	}
 	return state.Waypoint{}, false

@@ -10,10 +10,11 @@ import (
 )
 
 const (
-	everyHour = 1<<24 - 1   // the hour bits of a cron schedule that runs in every hour
-	everyWord = "@every"    // its interval is checked here: cron rounds a short one up in silence
-	shortest  = time.Second // of @every
-	sameTick  = time.Minute // a wall clock set back by no more does not bring a tick again
+	everyHour = 1<<24 - 1     // the hour bits of a cron schedule that runs in every hour
+	everyWord = "@every"      // its interval is checked here: cron rounds a short one up in silence
+	shortest  = time.Second   // of @every
+	moved     = 3 * time.Hour // no zone moves its clocks by more at once
+	sameTick  = time.Minute   // a wall clock set back by no more does not bring a tick again
 	fields    = 5
 	remedy    = `use five fields as in "*/5 * * * *", or "@every 1m", "@hourly", "@daily"`
 )
@@ -44,6 +45,9 @@ func parse(spec string, tz *time.Location) (p plan, err error) {
 		}
 	}()
 	schedule, err := cron.ParseStandard(spec)
+	if err != nil && strings.ContainsFunc(spec, notPlain) { // cron's words would repeat it as it is
+		return plan{}, fmt.Errorf("%q can't be read as a schedule: %s", spec, remedy)
+	}
 	if err != nil {
 		return plan{}, fmt.Errorf("%w: %s", err, remedy)
 	}
@@ -56,6 +60,8 @@ func parse(spec string, tz *time.Location) (p plan, err error) {
 	}
 	return p, nil
 }
+
+func notPlain(r rune) bool { return r < ' ' || r > '~' }
 
 // precheck refuses what cron would take, or would explain badly.
 func precheck(spec string) error {
@@ -93,20 +99,23 @@ func checkEvery(spec string) error {
 // time it names: in spring, where that time is skipped, an hour off; in autumn,
 // where it comes twice, once. (cron itself runs not at all and twice.) One for
 // every hour runs by real time, for a repeated hour is not to go without polls.
+// Where clocks are moved, the next time on the wall need not be the next in
+// fact, so all that are near are looked at.
 func (p plan) next(t time.Time) time.Time {
 	t = t.Round(0).In(p.tz)
 	if !p.fixed {
 		return p.schedule.Next(t).Round(0)
 	}
-	for wall := asUTC(t); ; {
-		wall = p.schedule.Next(wall)
-		if wall.IsZero() {
-			return time.Time{}
+	var first time.Time
+	for wall := p.schedule.Next(asUTC(t).Add(-moved)); !wall.IsZero(); wall = p.schedule.Next(wall) {
+		if !first.IsZero() && wall.Sub(asUTC(first)) > moved {
+			break
 		}
-		if at := inZone(wall, p.tz); at.After(t) {
-			return at
+		if at := inZone(wall, p.tz); at.After(t) && (first.IsZero() || at.Before(first)) {
+			first = at
 		}
 	}
+	return first
 }
 
 // asUTC gives the time that a clock in UTC would show as t's own clock does.

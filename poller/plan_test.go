@@ -26,6 +26,7 @@ func TestSchedulesRefused(t *testing.T) {
 		{"1m", "has 1 fields"},
 		{"61 * * * *", "use five fields"},
 		{"x * * * *", "use five fields"},
+		{"\x1b[2J * * * *", `"\x1b[2J * * * *" can't be read`},
 		{"0 0 31 2 *", "never runs"},
 		{"0 0 30 2 *", "never runs"},
 		{"@every 500ms", "a second or more"},
@@ -91,6 +92,7 @@ func TestSummerTime(t *testing.T) {
 		{"Europe/Berlin", "30 2 * * *", "2026-10-25", 1},
 		{"America/Sao_Paulo", "0 0 * * *", "2018-11-04", 1}, // midnight is skipped
 		{"Australia/Lord_Howe", "15 2 * * *", "2026-10-04", 1},
+		{"Australia/Lord_Howe", "15,35 2 * * *", "2026-10-04", 2}, // the skipped one becomes the later of the two
 		{"Australia/Lord_Howe", "45 1 * * *", "2026-04-05", 1},
 		{"America/New_York", "@hourly", "2026-11-01", 25},
 		{"America/New_York", "@hourly", "2026-03-08", 23},

@@ -15,6 +15,7 @@ type Policy struct {
 	CollapseWindow time.Duration // two ids of one fact within it count once; 0: never
 	Baseline       time.Time     // older events are not judged; zero: all are
 	Floor          time.Time     // older events have no records any more; zero: all have
+	Lost           state.Range   // the time that the last restore lost; zero: there was none
 	SourceFailed   string        // why a source could not answer, for people; "": all did
 }
 
@@ -25,6 +26,8 @@ type Verdict struct {
 	Why    string      // one sentence for people; never empty
 	Credit uint64      // the anonymous push that accounts for the event; 0: none
 	Twin   string      // the kept event of the same fact; "": none
+
+	Withheld bool // missed, but not to be sent before a person asks: what became of it was lost
 }
 
 // Judge decides where an event stands. It is pure: the same arguments give the
@@ -52,7 +55,11 @@ func Judge(e heygen.Event, k state.Known, now time.Time, p Policy) Verdict {
 	if p.SourceFailed != "" {
 		return Verdict{Status: state.Listed, Why: "settled, but a source could not answer: " + p.SourceFailed + flag(k)}
 	}
-	return Verdict{Status: state.Missed, Why: missedWhy(k) + flag(k)}
+	v := Verdict{Status: state.Missed, Why: missedWhy(k) + flag(k)}
+	if v.Withheld = lost(e, k, p.Lost); v.Withheld {
+		v.Why += "; " + state.LostWhy(p.Lost)
+	}
+	return v
 }
 
 // proven is the verdict on an event that the receiver is known to have.
@@ -76,7 +83,7 @@ func proven(k state.Known) (Verdict, bool) {
 func decided(k state.Known) (Verdict, bool) {
 	switch k.Status {
 	case state.Missed, state.Replaying, state.Dead, state.Ignored:
-		return Verdict{Status: k.Status, Why: storedWhy(k)}, true
+		return Verdict{Status: k.Status, Why: storedWhy(k), Withheld: k.Withheld}, true
 	}
 	return Verdict{}, false
 }
@@ -126,6 +133,26 @@ func young(e heygen.Event, k state.Known, now time.Time, p Policy) (Verdict, boo
 		return Verdict{Status: state.Settling, Why: "settling until " + stamp(settled)}, true
 	}
 	return Verdict{}, false
+}
+
+// undatedFor is how long after a restore an undated event may be one that was
+// listed before it, and is met again by the daily sweep.
+const undatedFor = 25 * time.Hour
+
+// lost reports whether an event may have reached the receiver in the time that
+// a restore lost. There is no lower bound: a state that does not know an event
+// can't tell whether a sweep found and replayed it in that time, however old it
+// is. What was listed by then is as old, whatever its date says.
+func lost(e heygen.Event, k state.Known, gone state.Range) bool {
+	switch {
+	case gone.To.IsZero():
+		return false
+	case !k.Listed.IsZero() && k.Listed.Before(gone.To):
+		return true
+	case e.CreatedAt.IsZero():
+		return k.Listed.Before(gone.To.Add(undatedFor))
+	}
+	return e.CreatedAt.Before(gone.To)
 }
 
 func missedWhy(k state.Known) string {

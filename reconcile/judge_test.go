@@ -21,6 +21,9 @@ func TestJudge(t *testing.T) {
 		floored  = Policy{Settle: 5 * time.Minute, Floor: now.Add(-30 * time.Minute)}
 		both     = Policy{Settle: 5 * time.Minute, Floor: now.Add(-30 * time.Minute), Baseline: now.Add(-20 * time.Minute)}
 		reported = "reported by the receiver at 2026-03-25T11:30:00Z"
+		restored = Policy{Settle: 5 * time.Minute, Baseline: now.Add(-2 * time.Hour), Lost: state.Range{From: now.Add(-40 * time.Minute), To: now.Add(-30 * time.Minute)}}
+		gone     = "; withheld: what the receiver got between 2026-03-25T11:20:00Z and 2026-03-25T11:30:00Z was lost with the state; replay or ignore it"
+		none     = "listed, settled, no proof that the receiver has it"
 		half     = now.Add(-30 * time.Minute)
 	)
 	for _, tc := range []struct {
@@ -56,6 +59,32 @@ func TestJudge(t *testing.T) {
 			Verdict{Status: state.Missed, Why: "listed at 2026-03-25T11:30:00Z, settled, no proof that the receiver has it"}},
 		{"a failed source does not judge the young", fresh, state.Known{}, failing,
 			Verdict{Status: state.Settling, Why: "settling until 2026-03-25T12:04:00Z"}},
+
+		{"withheld, created in the lost time", now.Add(-35 * time.Minute), state.Known{}, restored,
+			Verdict{Status: state.Missed, Withheld: true, Why: none + gone}},
+		{"withheld, created before it: a sweep may have replayed it", now.Add(-119 * time.Minute), state.Known{}, restored,
+			Verdict{Status: state.Missed, Withheld: true, Why: none + gone}},
+		{"withheld at the last second of the lost time", half.Add(-time.Second), state.Known{Listed: half}, restored,
+			Verdict{Status: state.Missed, Withheld: true, Why: "listed at 2026-03-25T11:30:00Z, settled, no proof that the receiver has it" + gone}},
+		{"not withheld, created after it", half, state.Known{Listed: half}, restored,
+			Verdict{Status: state.Missed, Why: "listed at 2026-03-25T11:30:00Z, settled, no proof that the receiver has it"}},
+		{"withheld, listed in the copy and dated later", half.Add(time.Minute), state.Known{Status: state.Settling, Listed: half.Add(-time.Hour)}, restored,
+			Verdict{Status: state.Missed, Withheld: true, Why: "listed at 2026-03-25T10:30:00Z, settled, no proof that the receiver has it" + gone}},
+		{"withheld, undated and listed soon after", time.Time{}, state.Known{Status: state.Settling, Listed: half.Add(time.Minute)}, restored,
+			Verdict{Status: state.Missed, Withheld: true, Why: "listed at 2026-03-25T11:31:00Z, settled, no proof that the receiver has it" + gone}},
+		{"not withheld, undated and listed a day after", time.Time{}, state.Known{Status: state.Settling, Listed: now.Add(-time.Hour)},
+			Policy{Settle: 5 * time.Minute, Lost: state.Range{To: now.Add(-26 * time.Hour)}},
+			Verdict{Status: state.Missed, Why: "listed at 2026-03-25T11:00:00Z, settled, no proof that the receiver has it"}},
+		{"withheld, of a copy that tells no time", now.Add(-35 * time.Minute), state.Known{}, Policy{Settle: 5 * time.Minute, Lost: state.Range{To: half}},
+			Verdict{Status: state.Missed, Withheld: true, Why: none + "; withheld: what the receiver got before 2026-03-25T11:30:00Z was lost with the state; replay or ignore it"}},
+		{"withheld on record", old, state.Known{Status: state.Missed, Why: "it was …", Withheld: true}, restored,
+			Verdict{Status: state.Missed, Withheld: true, Why: "it was …"}},
+		{"asked for since", old, state.Known{Status: state.Missed, Why: "queued by ann"}, restored,
+			Verdict{Status: state.Missed, Why: "queued by ann"}},
+		{"a restore holds back no proof", old, state.Known{Status: state.Missed, Withheld: true, Reported: state.Import}, restored,
+			Verdict{Status: state.Seen, Proof: state.Import, Why: "imported as seen"}},
+		{"a restore judges nothing below the baseline", now.Add(-3 * time.Hour), state.Known{}, restored,
+			Verdict{Status: state.Seen, Proof: state.Baseline, Why: "baseline: older than the first run"}},
 
 		{"seen by a report of its id", fresh, state.Known{Status: state.Settling, Reported: state.Report, ReportedAt: half}, policy,
 			Verdict{Status: state.Seen, Proof: state.Report, Why: reported}},
@@ -115,6 +144,11 @@ func TestJudge(t *testing.T) {
 
 		{"older than the baseline", now.Add(-3 * time.Hour), state.Known{}, policy,
 			Verdict{Status: state.Seen, Proof: state.Baseline, Why: "baseline: older than the first run"}},
+		{"older than the baseline, but a backfill was asked for it", now.Add(-3 * time.Hour),
+			state.Known{Status: state.Settling, Listed: half, Backfill: true}, policy,
+			Verdict{Status: state.Missed, Why: "listed at 2026-03-25T11:30:00Z, settled, no proof that the receiver has it"}},
+		{"older than the floor, but a backfill was asked for it", old, state.Known{Status: state.Settling, Listed: half, Backfill: true}, floored,
+			Verdict{Status: state.Missed, Why: "listed at 2026-03-25T11:30:00Z, settled, no proof that the receiver has it"}},
 		{"at the baseline", now.Add(-2 * time.Hour), state.Known{}, policy,
 			Verdict{Status: state.Missed, Why: "listed, settled, no proof that the receiver has it"}},
 		{"older than the floor", old, state.Known{}, floored,

@@ -35,7 +35,7 @@ type Judging struct {
 	log    *slog.Logger
 }
 
-// NewJudging judges the events of s by p, whose Baseline and Floor are taken
+// NewJudging judges the events of s by p, whose Baseline, Floor and Lost are taken
 // anew from s at each pass. A nil log discards.
 func NewJudging(s *state.Store, p Policy, log *slog.Logger) *Judging {
 	if log == nil {
@@ -78,6 +78,7 @@ func (j *Judging) current() Policy {
 	p := j.policy
 	p.Baseline, _ = j.store.Baseline()
 	p.Floor = j.store.Floor()
+	p.Lost = j.store.Lost()
 	return p
 }
 
@@ -170,7 +171,7 @@ func changes(row state.Row, v Verdict) bool {
 }
 
 func stored(row state.Row, v Verdict) state.Verdict {
-	s := state.Verdict{ID: row.Event.ID, Status: v.Status, Proof: v.Proof, Why: v.Why, Credit: v.Credit, Twin: v.Twin}
+	s := state.Verdict{ID: row.Event.ID, Status: v.Status, Proof: v.Proof, Why: v.Why, Credit: v.Credit, Twin: v.Twin, Withheld: v.Withheld}
 	switch {
 	case v.Status != state.Missed:
 	case row.Backfill != 0:

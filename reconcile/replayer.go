@@ -275,8 +275,8 @@ func (r *Replayer) edges(before state.Receiver, out state.Outcome, a Answer, now
 	}
 }
 
-// waiting counts the events that are left to be sent.
+// waiting counts the events that are left to be sent by themselves.
 func (r *Replayer) waiting() int {
 	counts := r.store.Counts()
-	return int(counts.Status[state.Missed] + counts.Status[state.Replaying])
+	return int(counts.Status[state.Missed] + counts.Status[state.Replaying] - counts.Withheld)
 }

@@ -222,6 +222,22 @@ func (s *Store) Backfill(id uint64) (b Backfill, err error) {
 	return b, err
 }
 
+// unconfirmBackfills takes back that a person agreed to what is planned: some of it may have been sent in the time that a
+// restore lost.
+func (t *tx) unconfirmBackfills() error {
+	var agreed []Backfill
+	err := t.backfills(func(b Backfill) {
+		if b.Ended.IsZero() && !b.Confirmed.IsZero() {
+			agreed = append(agreed, b)
+		}
+	})
+	for _, b := range agreed {
+		b.Confirmed = time.Time{}
+		err = errors.Join(err, t.putBackfill(b))
+	}
+	return err
+}
+
 // EndBackfill notes that nothing is left of a backfill, and drops its walks. What of its plan was damaged goes to the
 // quarantine.
 //
@@ -229,6 +245,9 @@ func (s *Store) Backfill(id uint64) (b Backfill, err error) {
 func (s *Store) EndBackfill(now time.Time, id uint64) error {
 	err := s.update(false, func(t *tx) error {
 		b, err := t.backfill(id)
+		if errors.Is(err, ErrNoBackfill) {
+			return nil // it ended before
+		}
 		if err != nil {
 			return err
 		}

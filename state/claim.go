@@ -53,7 +53,8 @@ func (r ClaimRules) next(attempt int) time.Duration {
 
 // Claim picks the oldest due event whose entity is free, counts its attempt and times the next one, all before anything is
 // sent. An entity is free when no older event of it is missed or replaying in either lane, and no attempt for it is under
-// way in this process; where only manual events are claimed, only manual ones hold. Recorders are read again in the
+// way in this process; where only manual events are claimed, only manual ones hold. Withheld events are never claimed and hold
+// nobody. Recorders are read again in the
 // transaction: an event with proof becomes seen, and the next one is tried. A nil Claim says that nothing is due; wait is
 // then the time until something is, 0 when nothing waits (Settle, Requeue and Decide may change that at any time).
 //
@@ -105,7 +106,7 @@ func (t *tx) pick(r ClaimRules) (id string, wait time.Duration, err error) {
 func (t *tx) pickIn(stage byte, r ClaimRules, soonest *time.Time) (id string) {
 	var tried time.Time
 	t.stageRows(stage, place{}, func(p place, e entry) bool {
-		if r.Exclude[p.id] || r.Manual && !e.manual || t.flies(p.id) {
+		if e.withheld || r.Exclude[p.id] || r.Manual && !e.manual || t.flies(p.id) {
 			return true
 		}
 		if e.due.After(r.Now) {
@@ -160,7 +161,7 @@ func (t *tx) intend(r ClaimRules, id string) (*Claim, error) {
 		return nil, err
 	}
 	waits := old.stage() == stageLive || old.stage() == stageOld
-	if !waits || old.due.After(r.Now) || r.Manual && !old.manual || t.flies(id) || t.held(old.place(), old.entry().entity, r.Manual) {
+	if !waits || old.withheld || old.due.After(r.Now) || r.Manual && !old.manual || t.flies(id) || t.held(old.place(), old.entry().entity, r.Manual) {
 		return nil, nil
 	}
 	if done, err := t.provenNow(r.Now, old); done || err != nil {

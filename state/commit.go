@@ -235,10 +235,7 @@ func (t *tx) publish() {
 }
 
 func (s *Store) fault(point string) error {
-	if s.options.Fault == nil {
-		return nil
-	}
-	return s.options.Fault(point)
+	return s.options.fault(point)
 }
 
 // view runs fn in a read transaction. It must be short and do nothing slow: while one is open the file grows with every

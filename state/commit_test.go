@@ -160,6 +160,20 @@ func TestAPanicLatches(t *testing.T) {
 	}
 }
 
+// A damaged page makes a reader panic; what was read is then not to be trusted, and nothing is written on top of it.
+func TestAPanicOfAReaderLatches(t *testing.T) {
+	o := optionsIn(t)
+	s := mustOpen(t, o)
+	err := s.view(func(*tx) error { panic("page 7 is nonsense") })
+	if !errors.Is(err, ErrLatched) || !errors.Is(err, ErrDamaged) {
+		t.Fatalf("answered %v, want ErrLatched and ErrDamaged", err)
+	}
+	mustName(t, err, o.Path, "newest copy")
+	if err := write(s, "after", true); !errors.Is(err, ErrLatched) {
+		t.Errorf("the next writer was answered %v, want ErrLatched", err)
+	}
+}
+
 func TestALatchedStoreTouchesNothing(t *testing.T) {
 	o := optionsIn(t)
 	fail := false

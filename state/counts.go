@@ -11,10 +11,11 @@ type counts struct {
 	unlisted    int64 // ids in inbox and reported
 	credits     int64 // anonymous pushes not yet spent
 	matched     int64 // reported ids that were listed later, ever
+	withheld    int64 // of the missed ones, those that wait for a person since a restore
 }
 
 // countFields is how many numbers a stored counts has.
-const countFields = 8 + 5
+const countFields = 8 + 6
 
 // fields are the numbers in the order in which they are stored: new ones come last.
 func (c *counts) fields() [countFields]*int64 {
@@ -22,7 +23,7 @@ func (c *counts) fields() [countFields]*int64 {
 	for i := range c.status {
 		f[i] = &c.status[i]
 	}
-	copy(f[len(c.status):], []*int64{&c.baseline, &c.quarantined, &c.unlisted, &c.credits, &c.matched})
+	copy(f[len(c.status):], []*int64{&c.baseline, &c.quarantined, &c.unlisted, &c.credits, &c.matched, &c.withheld})
 	return f
 }
 
@@ -32,6 +33,14 @@ func (c *counts) encode() []byte {
 		b = binary.BigEndian.AppendUint64(b, uint64(*f))
 	}
 	return b
+}
+
+// add counts n records of the bucket open.
+func (c *counts) add(r *record, n int64) {
+	c.status[r.status] += n
+	if r.withheld {
+		c.withheld += n
+	}
 }
 
 // decodeCounts reads what encode wrote; numbers missing at the end are zero.

@@ -80,7 +80,7 @@ func build(name, uuid string, o Options) error {
 			metaFormat:     binary.BigEndian.AppendUint32(nil, formatVersion),
 			metaUUID:       []byte(uuid),
 			metaCreated:    appendTime(nil, time.Now()),
-			metaGeneration: appendNumber(nil, 0),
+			metaGeneration: appendTime(appendNumber(nil, 0), time.Now()),
 		}
 		if o.APIBase != "" {
 			settings[metaBase] = []byte(o.APIBase)

@@ -15,6 +15,8 @@ type Verdict struct {
 	Twin   string // the kept event of the same fact; "": none
 	Lane   Lane
 	Reason Reason // why it will be replayed; "": missed
+
+	Withheld bool // of a missed one: it is not sent before a person asks for it
 }
 
 // Judgeable lists the events to be judged: settling ones, and those whose source could not answer, oldest first, with their
@@ -184,6 +186,7 @@ func (t *tx) decideSeen(now time.Time, old, r *record, v Verdict) (Verdict, bool
 	}
 	v.Twin = kept.id
 	r.status, r.proof, r.twin, r.at, r.why = Seen, v.Proof, kept.id, now, sameFact(kept.id)
+	r.withheld = false
 	return v, true, t.saveOpen(old, r)
 }
 
@@ -210,6 +213,9 @@ func (t *tx) decideOpen(now time.Time, old, r *record, v Verdict) (Verdict, bool
 	r.status, r.proof, r.why, r.at = v.Status, None, v.Why, now
 	if v.Status == Missed {
 		r.lane, r.reason, r.due = v.Lane, v.Reason, now
+		if r.withheld = v.Withheld; r.withheld {
+			r.due = time.Time{}
+		}
 	}
 	return v, true, t.saveOpen(old, r)
 }

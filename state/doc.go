@@ -17,7 +17,7 @@
 //
 //	bucket        key                               payload
 //	meta          name of the setting               see meta.go: format, uuid, created, generation, base, baseline, floor,
-//	                                                paired, receiver, counts (mem)
+//	                                                paired, receiver, counts, restored (mem)
 //	types         number 2                          event type (mem); number 0 is never given out
 //	open          event id                          record with event_data: listed and unfinished
 //	index         stage 1 ‖ created_at 8 ‖ id       what a scan needs without reading the record; one for each open event
@@ -54,7 +54,8 @@
 //   - A ledger record lies in the bucket of its created_at's day; a detail has a ledger record.
 //   - The counts in meta are what counting again gives.
 //   - Marks, floor and generation only ever move forward, and the baseline never changes.
-//   - The side file's generation is not ahead of the state's.
+//   - The side file's generation is not ahead of the state's, nor is its last restore.
+//   - Only missed events are withheld, and no withheld one has a key 'e', which would keep the newer ones of its entity waiting.
 //
 // # Compatibility
 //

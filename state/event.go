@@ -26,6 +26,7 @@ type Row struct {
 	Twin     string // the kept event of the same fact
 	Manual   bool   // queued by a person
 	Backfill uint64 // the backfill that found it; 0: none did
+	Withheld bool   // missed, but a restore lost what became of it: a person must say replay or ignore
 }
 
 // Attempt is one POST of an event to the receiver.
@@ -76,6 +77,7 @@ type record struct {
 	sent        int         // attempts made, also those no longer kept
 	attempts    []Attempt
 	backfill    uint64 // the one that found it; 0: none did
+	withheld    bool   // of a missed one: not sent before a person asks for it
 	data        []byte
 }
 
@@ -99,6 +101,7 @@ func (r *record) row() Row {
 		Event: r.event(), Status: r.status, Proof: r.proof, Lane: r.lane, Reason: r.reason, Why: r.why, Listed: r.listed,
 		Due: r.due, At: r.at, Attempts: r.attempts, Entity: r.entity, Twin: r.twin, Manual: r.manual,
 		Backfill: r.backfill,
+		Withheld: r.withheld,
 	}
 }
 
@@ -138,6 +141,7 @@ func (r *record) encode() []byte {
 	h = binary.AppendUvarint(h, uint64(r.sent))
 	h = appendAttempts(h, r.attempts)
 	h = binary.AppendUvarint(h, r.backfill)
+	h = appendBool(h, r.withheld)
 	b := make([]byte, 0, 5+len(h)+len(r.data))
 	b = append(b, recordVersion)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(h)))
@@ -167,6 +171,7 @@ func decodeRecord(id string, b []byte, withData bool) (*record, error) {
 	r.sent = int(h.uvarint())
 	r.attempts = h.attempts()
 	r.backfill = h.uvarint()
+	r.withheld = h.one() != 0
 	if withData {
 		r.data = bytes.Clone(b[n:])
 	}

@@ -15,6 +15,7 @@ type Counts struct {
 	Quarantined  int64     // rows that could not be read
 	Unlisted     int64     // ids that recorders reported and no page listed yet; imports are not counted
 	Credits      int64     // anonymous pushes that account for no event yet
+	Withheld     int64     // of the missed ones, those that are not sent before a person asks for it
 	OldestMissed time.Time // created_at of the oldest dated missed or replaying event; zero: none
 }
 
@@ -27,6 +28,7 @@ func (s *Store) Counts() Counts {
 			c.Status[status] = n.status[status]
 		}
 		c.Baseline, c.Quarantined, c.Unlisted, c.Credits = n.baseline, n.quarantined, n.unlisted, n.credits
+		c.Withheld = n.withheld
 		c.OldestMissed = t.oldestMissed()
 		return nil
 	})

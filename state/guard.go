@@ -18,8 +18,8 @@ import (
 const lockRetry = 50 * time.Millisecond
 
 // What a remedy says where the file itself is bad.
-const remedyDamaged = "put the newest copy of it back, or start anew with `backstop state init --force`, which forgets " +
-	"every report and makes that moment the baseline: what was missed before it is then not judged"
+const remedyDamaged = "put the newest copy back with `backstop state restore FILE`, or start anew with `backstop state init --force`, which " +
+	"forgets every report and makes that moment the baseline: what was missed before it is then not judged"
 
 // fileIdentity tells one file from another whatever its name.
 type fileIdentity struct {

@@ -12,7 +12,7 @@ import (
 // The kinds of index keys. The first six are the stages: every open record has exactly one of them, under its created_at,
 // and doc.go draws it. The others exist so that one seek answers what would else be a scan:
 //
-//	'e' ‖ entity hash 8 ‖ created_at 8 ‖ id    of stages m and o: which event of an entity is the oldest
+//	'e' ‖ entity hash 8 ‖ created_at 8 ‖ id    of stages m and o, but not of withheld ones: which event of an entity is the oldest
 //	'f' ‖ fact hash 8 ‖ created_at 8 ‖ id      of stages m, o and d: which events a late push of this content proves
 //	'k' ‖ length 2 ‖ kept id ‖ id              of stage t: which twins wait for an event
 const (
@@ -62,12 +62,13 @@ type entry struct {
 	fact        uint64
 	walk, epoch uint64
 	tried       time.Time // the last attempt
+	withheld    bool
 }
 
 func (r *record) entry() entry {
 	e := entry{
 		status: r.status, manual: r.manual, due: r.due, entity: heygen.HashEntity(r.entity), fact: factHash(r.fact),
-		walk: r.walk, epoch: r.epoch,
+		walk: r.walk, epoch: r.epoch, withheld: r.withheld,
 	}
 	if last := r.last(); last != nil {
 		e.tried = last.At
@@ -82,14 +83,15 @@ func (e entry) encode() []byte {
 	b = appendNumber(b, e.fact)
 	b = appendNumber(b, e.walk)
 	b = appendNumber(b, e.epoch)
-	return appendMoment(b, e.tried)
+	b = appendMoment(b, e.tried)
+	return appendBool(b, e.withheld)
 }
 
 func decodeEntry(b []byte) entry {
 	h := reader(b)
 	return entry{
 		status: Status(h.one()), manual: h.one() != 0, due: h.moment(), entity: h.number(), fact: h.number(),
-		walk: h.number(), epoch: h.number(), tried: h.moment(),
+		walk: h.number(), epoch: h.number(), tried: h.moment(), withheld: h.one() != 0,
 	}
 }
 
@@ -136,7 +138,7 @@ func (r *record) indexKeys() map[string][]byte {
 	e, stage := r.entry(), r.stage()
 	keys := map[string][]byte{string(stageKey(stage, r.place())): e.encode()}
 	waits := stage == stageLive || stage == stageOld
-	if waits && e.entity != 0 {
+	if waits && e.entity != 0 && !r.withheld { // a withheld one keeps no other waiting
 		keys[string(hashKey(byEntity, e.entity, r.place()))] = appendBool(nil, r.manual)
 	}
 	if (waits || stage == stageDead) && e.fact != 0 {
@@ -160,7 +162,7 @@ func (t *tx) saveOpen(old, r *record) error {
 	if err := t.index(keys); err != nil {
 		return err
 	}
-	t.counts().status[r.status]++
+	t.counts().add(r, 1)
 	return t.put(t.bucket(bucketOpen), []byte(r.id), r.encode())
 }
 
@@ -177,7 +179,7 @@ func (t *tx) unindex(r *record, stay map[string][]byte) error {
 	if r == nil {
 		return nil
 	}
-	t.counts().status[r.status]--
+	t.counts().add(r, -1)
 	for key := range r.indexKeys() {
 		if _, ok := stay[key]; ok {
 			continue

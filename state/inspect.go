@@ -26,7 +26,9 @@ type Info struct {
 	Format     int
 	Generation uint64 // commits since creation
 	Created    time.Time
-	APIBase    string // "": bound to none yet
+	Committed  time.Time // the last commit; zero: not noted yet
+	Lost       Range     // the time that the last restore lost; zero: there was none
+	APIBase    string    // "": bound to none yet
 	Baseline   time.Time
 	Floor      time.Time
 	Paired     bool
@@ -39,7 +41,7 @@ type Info struct {
 func (s *Store) Info() (Info, error) {
 	m := s.settings()
 	info := Info{
-		Path: s.options.Path, UUID: m.uuid, Format: formatVersion, Generation: s.generation.Load(), Created: m.created,
+		Path: s.options.Path, UUID: m.uuid, Format: formatVersion, Generation: s.generation.Load(), Created: m.created, Committed: m.commit, Lost: m.lost,
 		APIBase: m.base, Baseline: m.baseline, Floor: m.floor, Paired: m.paired, Counts: s.Counts(), Records: make(map[string]int64),
 	}
 	var err error
@@ -168,6 +170,7 @@ func (s *Store) checkSettings(found *problems) error {
 			"the time of creation is missing":         m.created.IsZero(),
 			"the floor lies ahead of the newest mark": !m.floor.IsZero() && m.floor.After(s.notes.newestMark()),
 			"the side file knows of later commits":    side != nil && side.Generation > generation,
+			"the side file knows of a later restore":  judgeRestored(s.options.Path, side, m.lost) != nil,
 		} {
 			if bad {
 				found.add(Problem{Bucket: bucketMeta, What: what})

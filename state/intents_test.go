@@ -28,7 +28,22 @@ func intents(t *testing.T) map[string]intent {
 	record := func(seen ...Sighting) func(*Store) error {
 		return func(s *Store) error { _, err := s.Record(noon(), seen); return err }
 	}
+	past := event("evt_past", "vid_9", "x", 100*time.Hour)
+	begun := func(t *testing.T, s *Store) { mustDo(t, beginAll(s, History{Words: "all"})) }
+	planned := func(t *testing.T, s *Store) { begun(t, s); mustDo(t, planPages(s, past)) }
+	queued := func(t *testing.T, s *Store) { planned(t, s); mustDo(t, queuePlanned(s, Verdict{Status: Missed}, past)) }
 	return map[string]intent{
+		"begin a backfill":   {func(*testing.T, *Store) {}, func(s *Store) error { return beginAll(s, History{Words: "all"}) }, nil},
+		"plan pages":         {begun, func(s *Store) error { return planPages(s, past) }, map[string]Status{"evt_past": 0}},
+		"confirm a backfill": {planned, func(s *Store) error { return s.ConfirmBackfill(noon(), 1, "ann") }, nil},
+		"queue what is planned": {planned, func(s *Store) error { return queuePlanned(s, Verdict{Status: Missed}, past) },
+			map[string]Status{"evt_past": Missed}},
+		"queue what is baseline": {func(t *testing.T, s *Store) { baselined(t, s, past); planned(t, s) },
+			func(s *Store) error { return queuePlanned(s, Verdict{Status: Missed}, past) }, map[string]Status{"evt_past": Missed}},
+		"end a backfill": {queued, func(s *Store) error { return s.EndBackfill(noon(), 1) }, map[string]Status{"evt_past": Missed}},
+		"mark what is planned": {func(t *testing.T, s *Store) {
+			mustDo(t, beginAll(s, History{Words: "all", MarkOnly: true}), planPages(s, past))
+		}, func(s *Store) error { return queuePlanned(s, Verdict{Status: Seen, Proof: Import}, past) }, map[string]Status{"evt_past": Seen}},
 		"list": {func(*testing.T, *Store) {}, func(s *Store) error {
 			_, err := s.CommitPages(Pages{
 				Events: []heygen.Event{a}, Now: noon(), Bad: []heygen.BadRow{{ID: "evt_bad", Reason: "no id", Sum: 7}},

@@ -22,10 +22,11 @@ func clearLeftovers(path string) {
 	}
 }
 
-// isLeftover reports whether a file has the name of a draft: that of create, or that of renameio for the side file.
+// isLeftover reports whether a file has the name of a draft: that of create and Restore, which whoever looked at it may have
+// given a side file, or that of renameio for the side file.
 func isLeftover(name, state string) bool {
 	for _, prefix := range []string{"." + state + ".new-", "." + filepath.Base(sidePath(state))} {
-		if number, ok := strings.CutPrefix(name, prefix); ok && number != "" && strings.Trim(number, "0123456789") == "" {
+		if number, ok := strings.CutPrefix(strings.TrimSuffix(name, ".side"), prefix); ok && number != "" && strings.Trim(number, "0123456789") == "" {
 			return true
 		}
 	}

@@ -42,11 +42,14 @@ func (t *tx) admit(side *sideFile) error {
 	if err := judgeSide(path, side, m.uuid, generation); err != nil {
 		return err
 	}
+	if err := judgeRestored(path, side, m.lost); err != nil {
+		return err
+	}
 	if base := t.s.options.APIBase; base != "" && m.base != "" && !sameBase(base, m.base) {
 		return fmt.Errorf("%w: %s holds events of %s, and the configuration says %s; set heygen.base_url back, or state.path to another file",
 			ErrForeign, path, m.base, base)
 	}
-	t.s.meta = m
+	t.s.meta, t.s.found = m, m.commit
 	t.s.generation.Store(generation)
 	return nil
 }

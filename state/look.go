@@ -31,6 +31,7 @@ type Known struct {
 	TwinStatus Status
 	TwinProof  Proof
 	Newer      string // a newer seen event of the same entity; "": none
+	Withheld   bool   // missed, and not sent before a person asks for it
 	Elsewhere  bool   // Status and Proof came from a record under another created_at
 	Backfill   bool   // a backfill found it: neither baseline nor floor are a bound for it
 }
@@ -157,6 +158,7 @@ func (t *tx) lookUp(subjects []subject, history bool) error {
 		if r != nil {
 			q.Listed, q.Status, q.Proof, q.At, q.Why, q.Twin = r.listed, r.status, r.proof, r.at, r.why, r.twin
 			q.Backfill = r.backfill != 0
+			q.Withheld = r.withheld
 			continue
 		}
 		l, ok, err := t.ledgerLine(q.place)

@@ -17,13 +17,14 @@ const (
 	metaFormat     = "format"     // 4 bytes
 	metaUUID       = "uuid"       // text: which state this is, through all its copies
 	metaCreated    = "created"    // time
-	metaGeneration = "generation" // 8 bytes: commits since creation
+	metaGeneration = "generation" // 8 bytes: commits since creation ‖ time of the last one
 	metaBase       = "base"       // text: the API the events come from; missing until it is known
 	metaBaseline   = "baseline"   // time; missing until the first run
 	metaFloor      = "floor"      // time; missing until something was pruned
 	metaPaired     = "paired"     // time when it was first known what the receiver has; missing until then
 	metaReceiver   = "receiver"   // JSON of Receiver
 	metaCounts     = "counts"     // counts.encode
+	metaRestored   = "restored"   // from 8 ‖ to 8, unix nanoseconds: the time that the last restore lost; missing until there was one
 )
 
 // settings is the memory of meta, as of the last commit.
@@ -37,6 +38,8 @@ type settings struct {
 	paired   bool
 	receiver Receiver
 	counts   counts
+	commit   time.Time // the last one; zero: a file from before it was noted
+	lost     Range     // the time that the last restore lost; zero: there was none
 }
 
 // Receiver is what was learned about the receiver as a whole. Its zero value is a receiver of which nothing is known.
@@ -212,7 +215,9 @@ func (t *tx) putMeta(key string, payload []byte) error {
 func (t *tx) nextGeneration() error {
 	next := t.s.generation.Load() + 1
 	t.after(func() { t.s.generation.Store(next) })
-	return t.putMeta(metaGeneration, appendNumber(nil, next))
+	now := time.Now()
+	t.after(func() { t.s.change(func(m *settings) { m.commit = now }) })
+	return t.putMeta(metaGeneration, appendTime(appendNumber(nil, next), now))
 }
 
 // settings returns a copy of the memory of meta.
@@ -255,6 +260,8 @@ func (t *tx) readMeta() (settings, uint64, error) {
 		begun:    r.read(metaBaseline) != nil,
 		floor:    timeAt(r.read(metaFloor)),
 		paired:   r.read(metaPaired) != nil,
+		commit:   timeAt(tail(r.read(metaGeneration), 8)),
+		lost:     decodeLost(r.read(metaRestored)),
 	}
 	generation := numberAt(r.read(metaGeneration))
 	if r.err != nil {

@@ -22,6 +22,7 @@ type model struct {
 	listed map[string]bool
 	proven map[string]bool // reported, or replayed with success, and not forgotten since
 	flying map[string]*Claim
+	held   map[string]bool // withheld by a restore, and not asked for by a person since
 }
 
 func (m *model) must(err error) {
@@ -85,6 +86,9 @@ func (m *model) claim(t *rapid.T) {
 		}
 		return
 	}
+	if m.held[c.Event.ID] {
+		t.Fatalf("claimed %s, which is withheld", c.Event.ID)
+	}
 	if m.proven[c.Event.ID] {
 		t.Fatalf("claimed %s, which the receiver has", c.Event.ID)
 	}
@@ -125,6 +129,7 @@ func (m *model) settle(t *rapid.T) {
 func (m *model) byHand(t *rapid.T) {
 	m.t = t
 	id := m.pick("by hand").ID
+	delete(m.held, id)
 	switch rapid.IntRange(0, 2).Draw(t, "what") {
 	case 0:
 		_, err := m.s.Requeue(m.now, []string{id}, "", "ann")
@@ -162,6 +167,26 @@ func (m *model) reopen(t *rapid.T) {
 	m.must(err)
 	m.s.db.NoSync = true
 	clear(m.flying) // a crash: what was in flight is due again by its own time
+}
+
+// restore withholds what a restore would.
+func (m *model) restore(t *rapid.T) {
+	m.reopen(t)
+	lost := Range{To: m.now.Add(time.Second)}
+	n, err := m.s.withholdAll(m.now, lost)
+	m.must(err)
+	met := 0
+	m.must(m.s.Events(context.Background(), Filter{Status: []Status{Missed, Replaying}}, func(r Row) error {
+		if !r.Withheld {
+			t.Fatalf("%s is %s and not withheld", r.Event.ID, r.Status)
+		}
+		m.held[r.Event.ID] = true
+		met++
+		return nil
+	}))
+	if n != met || m.s.Counts().Withheld != int64(met) {
+		t.Fatalf("withheld %d, counted %d, there are %d", n, m.s.Counts().Withheld, met)
+	}
 }
 
 // check holds after every step: nothing listed vanishes, what is proven is seen, every count and index is right.
@@ -216,12 +241,12 @@ func TestAnyStoryKeepsEveryEvent(t *testing.T) {
 		s.db.NoSync = true
 		m := &model{
 			t: rt, s: s, o: o, now: noon(), pool: pool(), listed: make(map[string]bool), proven: make(map[string]bool),
-			flying: make(map[string]*Claim),
+			flying: make(map[string]*Claim), held: make(map[string]bool),
 		}
 		defer func() { m.s.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
 			"list": m.list, "record": m.record, "anonymous": m.anonymous, "judge": m.judge, "claim": m.claim,
-			"claim again": m.claim, "settle": m.settle, "by hand": m.byHand, "pass": m.pass, "reopen": m.reopen, "": m.check,
+			"claim again": m.claim, "settle": m.settle, "by hand": m.byHand, "pass": m.pass, "reopen": m.reopen, "restore": m.restore, "": m.check,
 		})
 	})
 }

@@ -42,8 +42,11 @@ type Options struct {
 	Deep func(ctx context.Context, path string) error
 
 	// Fault is for tests: called with "before" (its error means that nothing was written) and "after" (its error means
-	// written, but reported failed) around every commit.
+	// written, but reported failed) around every commit, and every other step of Restore.
 	Fault func(point string) error
+
+	draft bool                         // a draft of a restore: it has no side file
+	link  func(old, name string) error // for tests; nil: os.Link
 }
 
 func (o Options) withDefaults() Options {
@@ -56,6 +59,20 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+func (o Options) fault(point string) error {
+	if o.Fault == nil {
+		return nil
+	}
+	return o.Fault(point)
+}
+
+func (o Options) linkFile(old, name string) error {
+	if o.link != nil {
+		return o.link(old, name)
+	}
+	return os.Link(old, name)
+}
+
 // Store is the open state. All methods may be called from several goroutines.
 type Store struct {
 	options Options
@@ -66,6 +83,7 @@ type Store struct {
 	commits      committer
 	commitNumber atomic.Int64  // commits made since opening
 	generation   atomic.Uint64 // of the last commit
+	found        time.Time     // of the last commit when the file was opened; zero: it does not tell
 	types        typeTable
 	notes        notes
 	rows         rows
@@ -152,6 +170,7 @@ func lookDeep(f *os.File, o Options) (*os.File, error) {
 func openStore(f *os.File, side *sideFile, o Options) (*Store, error) {
 	s := &Store{options: o, log: o.Logger, failed: make(chan struct{})}
 	s.space.free = freeBytes
+	s.side.off = o.draft
 	var err error
 	if s.opened, err = identify(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("state file: %w; try again", err), f.Close())

@@ -332,10 +332,16 @@ func (t *tx) markSeen(now time.Time, r *record, sp spent) error {
 	return t.putLine(now, r.place(), nil, l)
 }
 
-// OldLane counts the events that backfills have queued and that are neither seen nor dead, up to a limit.
+// OldLane counts the events that backfills have queued and that are neither seen nor dead, up to a limit. Withheld ones wait
+// for a person and are not among them.
 func (s *Store) OldLane(limit int) (n int, err error) {
 	err = s.view(func(t *tx) error {
-		t.stageRows(stageOld, place{}, func(place, entry) bool { n++; return n < limit })
+		t.stageRows(stageOld, place{}, func(_ place, e entry) bool {
+			if !e.withheld {
+				n++
+			}
+			return n < limit
+		})
 		return nil
 	})
 	return n, err

@@ -146,7 +146,23 @@ func (t *tx) expire(before time.Time) error {
 	if dropped > 0 {
 		t.counts().quarantined -= int64(dropped)
 	}
-	_, err = t.expireIn(bucketActs, before)
+	if _, err = t.expireIn(bucketActs, before); err != nil {
+		return err
+	}
+	return t.expireBackfills(before)
+}
+
+// expireBackfills deletes backfills that ended before a time. One that has not ended stays until it does.
+func (t *tx) expireBackfills(before time.Time) error {
+	var old [][]byte
+	err := t.backfills(func(b Backfill) {
+		if !b.Ended.IsZero() && b.Ended.Before(before) {
+			old = append(old, appendNumber(nil, b.ID))
+		}
+	})
+	for _, key := range old {
+		err = errors.Join(err, t.delete(t.bucket(bucketBackfills), key))
+	}
 	return err
 }
 

@@ -15,7 +15,7 @@ type Requeued struct {
 }
 
 // Requeue has events sent now because a person asks for it: dead ones begin anew, and what was to be judged is not waited
-// for. Seen, ignored and unknown ids are answered and not queued. An empty reason is that of the event: dead, or missed.
+// for, nor what was withheld. Seen, ignored and unknown ids are answered and not queued. An empty reason is that of the event: dead, or missed.
 //
 // A crash before the commit leaves all as it was; the person has no answer and asks again.
 func (s *Store) Requeue(now time.Time, ids []string, reason Reason, who string) ([]Requeued, error) {
@@ -23,12 +23,12 @@ func (s *Store) Requeue(now time.Time, ids []string, reason Reason, who string) 
 		if old.status == Seen {
 			return sameFact(old.twin) + ", which is not settled yet: not queued", nil
 		}
-		r.reason, r.manual = reasonFor(old, reason), true
+		r.reason, r.manual, r.withheld = reasonFor(old, reason), true, false
 		if t.flies(old.id) {
 			return "an attempt is under way", t.saveOpen(old, r)
 		}
 		r.due = now
-		if old.status != Missed && old.status != Replaying {
+		if old.withheld || old.status != Missed && old.status != Replaying {
 			r.status, r.at, r.why = Missed, now, "queued by "+who
 		}
 		if old.status == Dead {

@@ -19,16 +19,17 @@ const sideEvery = time.Minute
 // sideFormat is the version of the side file.
 const sideFormat = 1
 
-const remedyOlder = "put the newest copy back, or start anew with `backstop state init --force`, which forgets every " +
-	"report and makes that moment the baseline: what was missed before it is then not judged"
+const remedyOlder = "put the newest copy back with `backstop state restore FILE`, or start anew with `backstop state init --force`, which " +
+	"forgets every report and makes that moment the baseline: what was missed before it is then not judged"
 
 // sideFile is what lies beside the state. It may lag behind the state, by a minute of commits or a kill; ahead of it, it
 // proves that the state was rolled back or lost.
 type sideFile struct {
 	Format     int    `json:"format"`
-	State      string `json:"state"`      // uuid of the state it belongs to
-	Generation uint64 `json:"generation"` // of a commit that was made
-	Clean      bool   `json:"clean"`      // the store was closed
+	State      string `json:"state"`              // uuid of the state it belongs to
+	Generation uint64 `json:"generation"`         // of a commit that was made
+	Clean      bool   `json:"clean"`              // the store was closed
+	Restored   int64  `json:"restored,omitempty"` // time of the last restore in unix nanoseconds; 0: there was none
 }
 
 func sidePath(path string) string { return path + ".side" }
@@ -84,6 +85,7 @@ func lostError(path string) error {
 
 // sideWriter writes the side file. The leader of a commit is the only one that calls it, until Close.
 type sideWriter struct {
+	off     bool // the store is the draft of a restore, which has no side file
 	mu      sync.Mutex
 	written time.Time
 	running bool // the side file says that a process has the state open
@@ -95,7 +97,7 @@ type sideWriter struct {
 func (w *sideWriter) begin(s *Store) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.running {
+	if !w.running && !w.off {
 		w.write(s, false)
 		w.running = true
 	}
@@ -105,7 +107,7 @@ func (w *sideWriter) begin(s *Store) {
 func (w *sideWriter) refresh(s *Store, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if now.Sub(w.written) >= sideEvery {
+	if !w.off && now.Sub(w.written) >= sideEvery {
 		w.write(s, false)
 	}
 }
@@ -121,7 +123,8 @@ func (w *sideWriter) finish(s *Store) {
 
 // write does not fail: the side file may lag, it only says so when that begins and when it ends.
 func (w *sideWriter) write(s *Store, clean bool) {
-	side := sideFile{Format: sideFormat, State: s.settings().uuid, Generation: s.generation.Load(), Clean: clean}
+	m := s.settings()
+	side := sideFile{Format: sideFormat, State: m.uuid, Generation: s.generation.Load(), Clean: clean, Restored: restoredAt(m.lost)}
 	err := side.write(s.options.Path)
 	switch {
 	case err != nil && !w.failing:

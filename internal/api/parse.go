@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -110,6 +111,7 @@ func (p *reportParser) item() error {
 type reportFields struct {
 	id, eventType, receivedAt *string
 	data                      []byte
+	met                       []string // which of them were there, null or not
 }
 
 func (p *reportParser) fields() (reportFields, error) {
@@ -137,16 +139,19 @@ func (p *reportParser) fields() (reportFields, error) {
 
 func (f *reportFields) set(key string, value jsontext.Value) error {
 	target := map[string]**string{"event_id": &f.id, "event_type": &f.eventType, "received_at": &f.receivedAt}[key]
+	if target == nil && key != "event_data" {
+		return nil
+	}
+	if slices.Contains(f.met, key) { // readers differ in which of the two counts
+		return fmt.Errorf("%s is there twice", key)
+	}
+	f.met = append(f.met, key)
 	switch {
-	case key == "event_data" && f.data == nil:
+	case target == nil:
 		f.data = bytes.Clone(value)
 		return nil
-	case key == "event_data":
-		return errors.New("event_data is there twice")
-	case target == nil || value.Kind() == 'n':
+	case value.Kind() == 'n':
 		return nil
-	case *target != nil:
-		return fmt.Errorf("%s is there twice", key)
 	case value.Kind() != '"':
 		return fmt.Errorf("%s is no string", key)
 	}

@@ -167,6 +167,11 @@ func (a *app) printPlan(p engine.BackfillPlan, r engine.BackfillRequest) error {
 			return err
 		}
 	}
+	if p.Lost != nil {
+		if err := a.printf("what the receiver got until %s was lost with the state, and counts as missed; `backstop seen import` tells\n", stamp(p.Lost.To)); err != nil {
+			return err
+		}
+	}
 	return a.printf("%s have expired in them\n%s\n", plural(p.Links, "pre-signed link"), duration(p))
 }
 

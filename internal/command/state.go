@@ -18,7 +18,7 @@ import (
 )
 
 func (a *app) stateCommand() *cobra.Command {
-	return group("state", "Look after the state file", a.stateInitCommand(), a.stateInfoCommand(), a.stateCheckCommand())
+	return group("state", "Look after the state file", a.stateInitCommand(), a.stateInfoCommand(), a.stateCheckCommand(), a.stateRestoreCommand())
 }
 
 func (a *app) stateInitCommand() *cobra.Command {
@@ -70,6 +70,10 @@ func (a *app) printInfo(info engine.StateInfo) error {
 	t.row("format", fmt.Sprint(info.Format))
 	t.row("generation", fmt.Sprint(info.Generation))
 	t.row("created", stamp(info.Created))
+	t.row("last commit", stamp(info.Committed))
+	if !info.LostTo.IsZero() {
+		t.row("restored", stamp(info.LostTo)+", lost since "+stamp(info.LostFrom))
+	}
 	t.row("listing", info.APIBase)
 	t.row("baseline", stamp(info.Baseline))
 	t.row("floor", stamp(info.Floor))

@@ -68,6 +68,9 @@ func countsText(counts map[string]int64) string {
 		if word == "seen" && counts["baseline"] > 0 {
 			text += fmt.Sprintf(" (%d of them baseline)", counts["baseline"])
 		}
+		if word == "missed" {
+			text += ofThemWithheld(counts["withheld"])
+		}
 		parts = append(parts, text)
 	}
 	for _, word := range []string{"quarantined", "unlisted"} {

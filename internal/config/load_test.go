@@ -361,7 +361,7 @@ func TestPrintReadsBack(t *testing.T) {
 		"log: {}\n",
 		"heygen: {api_key_file: " + file + ", event_types: [a.b, c.d], entity_id: '007', rate: 0.5}\nreceiver: {secret_file: [" + file + ", " + file + "], headers: {X-A: '1'}}\n" +
 			"reconcile: {start: 2026-01-31, collapse_window: 0, settle: 90m30s, sweep_lookback: 9d}\nstate: {max_size: 500MB}\nschedule: {timezone: Europe/Berlin}\nadmin: {hosts: [a.b]}\n" +
-			"replay: {backoff_min: 1.5s}\nlog: {level: warn, format: json}\nseen: []\n",
+			"control: '$${A}$b$$$$'\nreplay: {backoff_min: 1.5s}\nlog: {level: warn, format: json}\nseen: []\n",
 	} {
 		c, _ := load(t, text, environ{})
 		first := printed(t, c)

@@ -14,22 +14,22 @@ import (
 
 const redacted = "[redacted]"
 
-// Redacted is the whole configuration as YAML, every default filled in:
-// secrets are "[redacted]" and the queries of URLs are cut, for they may carry
-// tokens. A secret from a file is shown as its _file twin.
-func (c *Config) Redacted() ([]byte, error) { return c.print(cutQuery) }
+// Redacted is the whole configuration as YAML, every default filled in, for
+// Load to read again: secrets are "[redacted]" and the queries of URLs are cut,
+// for they may carry tokens. A secret from a file is shown as its _file twin.
+func (c *Config) Redacted() ([]byte, error) { return c.print(cutQuery, dollars) }
 
 // RedactedWithURLs is Redacted with the queries of URLs kept.
-func (c *Config) RedactedWithURLs() ([]byte, error) {
-	return c.print(func(u string) string { return u })
-}
+func (c *Config) RedactedWithURLs() ([]byte, error) { return c.print(asItIs, dollars) }
 
-// RedactedJSON is Redacted, or RedactedWithURLs, as one JSON object.
+// RedactedJSON is Redacted, or RedactedWithURLs, as one JSON object. Its values
+// are what is meant: nothing expands a dollar there.
 func (c *Config) RedactedJSON(withURLs bool) ([]byte, error) {
-	printed, err := c.Redacted()
+	cut := cutQuery
 	if withURLs {
-		printed, err = c.RedactedWithURLs()
+		cut = asItIs
 	}
+	printed, err := c.print(cut, asItIs)
 	if err != nil {
 		return nil, err
 	}
@@ -40,8 +40,19 @@ func (c *Config) RedactedJSON(withURLs bool) ([]byte, error) {
 	return json.Marshal(values)
 }
 
-func (c *Config) print(cut func(string) string) ([]byte, error) {
-	root, err := c.tree(c.entries(cut), "")
+func asItIs(text string) string { return text }
+
+// dollars writes a value so that expand gives it back.
+func dollars(text string) string {
+	if strings.Contains(text, "$$") || strings.Contains(text, "${") {
+		return strings.ReplaceAll(text, "$", "$$")
+	}
+	return text
+}
+
+// print writes the configuration with URLs cut and values written as told.
+func (c *Config) print(cut, write func(string) string) ([]byte, error) {
+	root, err := c.tree(c.entries(cut), "", write)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +148,7 @@ func listed(items []string) []string { return append([]string{}, items...) }
 
 // tree makes nodes of entries. A value that could not be had is shown as it
 // is written.
-func (c *Config) tree(entries []entry, part string) (*yaml.Node, error) {
+func (c *Config) tree(entries []entry, part string, write func(string) string) (*yaml.Node, error) {
 	mapping := &yaml.Node{Kind: yaml.MappingNode}
 	for _, e := range entries {
 		var key, inner yaml.Node
@@ -147,7 +158,7 @@ func (c *Config) tree(entries []entry, part string) (*yaml.Node, error) {
 		text, isPending := c.pendingText(full)
 		switch {
 		case isPart:
-			n, err := c.tree(nested, full)
+			n, err := c.tree(nested, full, write)
 			if err != nil {
 				return nil, err
 			}
@@ -155,13 +166,28 @@ func (c *Config) tree(entries []entry, part string) (*yaml.Node, error) {
 		case isPending:
 			inner.SetString(text)
 		default:
-			if err := inner.Encode(e.value); err != nil {
+			if err := inner.Encode(written(e.value, write)); err != nil {
 				return nil, err
 			}
 		}
 		mapping.Content = append(mapping.Content, &key, &inner)
 	}
 	return mapping, nil
+}
+
+// written is a value with its texts written as told.
+func written(v any, write func(string) string) any {
+	switch v := v.(type) {
+	case string:
+		return write(v)
+	case []string:
+		texts := make([]string, len(v))
+		for i, text := range v {
+			texts[i] = write(text)
+		}
+		return texts
+	}
+	return v
 }
 
 func (c *Config) pendingText(key string) (string, bool) {

@@ -44,6 +44,7 @@ type BackfillPlan struct {
 	Seconds   float64        `json:"seconds"`       // that sending takes at the rate; 0: there is no limit
 	MarkOnly  bool           `json:"mark_only,omitempty"`
 	Confirmed bool           `json:"confirmed,omitempty"` // a person agreed to it before
+	Lost      *state.Range   `json:"lost,omitempty"`      // the time that a restore lost: what was sent in it counts as missed
 	Unpaired  bool           `json:"unpaired,omitempty"`  // nobody ever said what the receiver has: all of it counts as missed
 }
 
@@ -156,12 +157,21 @@ func (e *Engine) walkHistory(ctx context.Context, b state.Backfill, r BackfillRe
 	tally, pages, err := w.all(ctx, e.historyQueries(r), r.Parallel)
 	plan := BackfillPlan{
 		ID: b.ID, Since: b.History.Since, Until: b.Upper, Pages: pages, Events: tally.Listed(), Seen: tally.Seen,
-		InHand: tally.Open, Ignored: tally.Ignored, Bad: tally.Bad, MarkOnly: b.History.MarkOnly, Confirmed: !b.Confirmed.IsZero(), Unpaired: !e.store.Paired(),
+		InHand: tally.Open, Ignored: tally.Ignored, Bad: tally.Bad, MarkOnly: b.History.MarkOnly, Confirmed: !b.Confirmed.IsZero(), Unpaired: !e.store.Paired(), Lost: e.lostTime(),
 	}
 	if err != nil {
 		return plan, err
 	}
 	return plan, e.judgePlanned(ctx, b, r, &plan)
+}
+
+// lostTime is the time that the last restore lost; nil when none did.
+func (e *Engine) lostTime() *state.Range {
+	if e.store == nil || e.store.Lost().To.IsZero() {
+		return nil
+	}
+	lost := e.store.Lost()
+	return &lost
 }
 
 // historyWalk is the walks of one backfill.

@@ -33,6 +33,7 @@ type DiffSummary struct {
 	Seen     int  `json:"seen"`
 	Dead     int  `json:"dead"`
 	Other    int  `json:"other"`
+	Withheld int  `json:"withheld,omitempty"` // of the missed ones
 	Unpaired bool `json:"unpaired"`
 }
 
@@ -46,6 +47,9 @@ func (e *Engine) Diff(ctx context.Context, r DiffRequest, yield func(DiffRow) er
 	emit := func(row DiffRow) error {
 		met[row.ID] = true
 		summary.count(row.Sign)
+		if row.Withheld {
+			summary.Withheld++
+		}
 		return yield(row)
 	}
 	if err := e.judgeAll(p, events, emit); err != nil {
@@ -57,21 +61,29 @@ func (e *Engine) Diff(ctx context.Context, r DiffRequest, yield func(DiffRow) er
 	if walkErr != nil {
 		return summary, explain(walkErr)
 	}
-	return summary, summary.differences(e.diffHint())
+	return summary, summary.differences(e.diffHint(summary))
 }
 
 // diffHint is what to do about what a diff finds missed.
-func (e *Engine) diffHint() string {
+func (e *Engine) diffHint(s DiffSummary) string {
 	if e.store == nil {
 		return firstRunHint
 	}
 	if _, begun := e.store.Baseline(); !begun {
 		return firstRunHint
 	}
-	if held := e.held(); held != "" {
-		return "nothing is replayed now: " + held
+	withheld := e.withheldHint(int64(s.Withheld))
+	if s.Withheld == s.Missed {
+		return withheld
 	}
-	return "`backstop reconcile` replays them"
+	hint := "`backstop reconcile` replays them"
+	if held := e.held(); held != "" {
+		hint = "nothing is replayed now: " + held
+	}
+	if withheld != "" {
+		hint += "; " + withheld
+	}
+	return hint
 }
 
 const firstRunHint = "a first run judges only what comes after it began; set reconcile.start to have older events judged, too"
@@ -157,6 +169,9 @@ func (e *Engine) judgeAll(p *parts, events []heygen.Event, emit func(DiffRow) er
 	}
 	now := p.client.Now()
 	rules := policy(p.cfg, baseline, floor)
+	if e.store != nil {
+		rules.Lost = e.store.Lost()
+	}
 	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow})
 	for bite := range slices.Chunk(events, 500) {
 		known, err := look.Events(now, bite)
@@ -173,7 +188,7 @@ func (e *Engine) judgeAll(p *parts, events []heygen.Event, emit func(DiffRow) er
 }
 
 func diffRow(event heygen.Event, known state.Known, v reconcile.Verdict) DiffRow {
-	row := state.Row{Event: event, Status: v.Status, Proof: v.Proof, Why: v.Why, Listed: known.Listed, Entity: event.Entity(), Twin: v.Twin}
+	row := state.Row{Event: event, Status: v.Status, Proof: v.Proof, Why: v.Why, Listed: known.Listed, Entity: event.Entity(), Twin: v.Twin, Withheld: v.Withheld}
 	return DiffRow{Sign: sign(v.Status), Event: eventOf(row)}
 }
 

@@ -24,7 +24,8 @@ type Event struct {
 	ChangedAt time.Time `json:"changed_at,omitzero"`
 	NextAt    time.Time `json:"next_attempt_at,omitzero"`
 	Twin      string    `json:"same_fact_as,omitempty"`
-	Held      string    `json:"held,omitempty"` // why it is not sent now, although it is due
+	Withheld  bool      `json:"withheld,omitempty"` // a person must say replay or ignore
+	Held      string    `json:"held,omitempty"`     // why it is not sent now, although it is due
 	Attempts  []Attempt `json:"attempts,omitempty"`
 }
 
@@ -42,6 +43,7 @@ func eventOf(row state.Row) Event {
 	event := Event{
 		ID: row.Event.ID, Type: row.Event.Type, CreatedAt: row.Event.CreatedAt, Status: row.Status.String(),
 		Reason: heygen.CutURLs(row.Why), Entity: row.Entity, ListedAt: row.Listed, ChangedAt: row.At, NextAt: row.Due, Twin: row.Twin,
+		Withheld: row.Withheld,
 	}
 	if row.Proof != state.None {
 		event.Proof = row.Proof.String()
@@ -89,7 +91,9 @@ func (e *Engine) Event(id string) (Event, error) {
 		return Event{}, unknown(id)
 	}
 	event := e.told(*row)
-	if row.Status == state.Missed || row.Status == state.Replaying {
+	if row.Withheld {
+		event.Held = "it waits for `backstop replay " + printable(id) + "` or `backstop ignore " + printable(id) + "`"
+	} else if row.Status == state.Missed || row.Status == state.Replaying {
 		event.Held = e.held()
 	}
 	return event, nil

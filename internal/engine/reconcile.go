@@ -20,8 +20,9 @@ type ReconcileRequest struct {
 type Reconciled struct {
 	Pass      Pass   `json:"pass"`
 	Replayed  int    `json:"replayed"`
-	Missed    int64  `json:"missed"`    // left missed
-	Replaying int64  `json:"replaying"` // left between two attempts
+	Missed    int64  `json:"missed"`             // left missed
+	Replaying int64  `json:"replaying"`          // left between two attempts
+	Withheld  int64  `json:"withheld,omitempty"` // of the missed ones: a person must say replay or ignore
 	Dead      int64  `json:"dead"`
 	Settling  int64  `json:"settling"`
 	Held      string `json:"held,omitempty"` // why replaying stands still; empty: it does not
@@ -38,7 +39,7 @@ func (e *Engine) Reconcile(ctx context.Context, r ReconcileRequest) (Reconciled,
 		sent += more
 	}
 	result := e.outcome(pass, sent)
-	return result, errors.Join(passErr, drainErr, result.differences())
+	return result, errors.Join(passErr, drainErr, result.differences(e.withheldHint(result.Withheld)))
 }
 
 func (e *Engine) poll(ctx context.Context, sweep bool) (Pass, error) {
@@ -62,7 +63,8 @@ func (e *Engine) drain(ctx context.Context) (int, error) {
 	return drained.Seen, explain(err)
 }
 
-// wait drains until nothing is missed or replaying, or replaying stands still.
+// wait drains until nothing is missed or replaying but what is withheld, or
+// replaying stands still.
 func (e *Engine) wait(caller context.Context, limit time.Duration) (int, error) {
 	ctx := caller
 	if limit > 0 {
@@ -89,8 +91,8 @@ func (e *Engine) wait(caller context.Context, limit time.Duration) (int, error) 
 }
 
 func (e *Engine) unfinished() bool {
-	counts := e.store.Counts().Status
-	return counts[state.Missed]+counts[state.Replaying] > 0
+	counts := e.store.Counts()
+	return counts.Status[state.Missed]+counts.Status[state.Replaying]-counts.Withheld > 0
 }
 
 // untilDue is a wait that is short enough to be unnoticed and long enough not to
@@ -114,20 +116,25 @@ func pause(ctx context.Context, d time.Duration) error {
 func (e *Engine) held() string { return e.current().replayer.Paused() }
 
 func (e *Engine) outcome(pass Pass, sent int) Reconciled {
-	counts := e.store.Counts().Status
+	all := e.store.Counts()
+	counts := all.Status
 	return Reconciled{
 		Pass: pass, Replayed: sent, Missed: counts[state.Missed], Replaying: counts[state.Replaying],
 		Dead: counts[state.Dead], Settling: counts[state.Settling], Held: e.held(),
+		Withheld: all.Withheld,
 	}
 }
 
 // differences is the error of a run that left events missed or dead.
-func (r Reconciled) differences() error {
+func (r Reconciled) differences(withheld string) error {
 	missed := r.Missed + r.Replaying
 	if missed+r.Dead == 0 {
 		return nil
 	}
 	hint := "see `backstop events --status missed,replaying,dead`"
+	if withheld != "" {
+		hint = withheld
+	}
 	if r.Held != "" {
 		hint = r.Held + "; " + hint
 	}

@@ -22,7 +22,7 @@ func (e *Engine) rehearse(ctx context.Context, r BackfillRequest, show *meter) (
 	upper := upperEnd(r, p.client.Now().Add(-p.cfg.Reconcile.Settle)).Truncate(time.Second)
 	re := &rehearsal{
 		e: e, show: show, history: state.Backfill{History: r.History, Upper: upper},
-		plan: BackfillPlan{Since: r.Since, Until: upper, MarkOnly: r.MarkOnly, Unpaired: e.store == nil || !e.store.Paired()},
+		plan: BackfillPlan{Since: r.Since, Until: upper, MarkOnly: r.MarkOnly, Unpaired: e.store == nil || !e.store.Paired(), Lost: e.lostTime()},
 	}
 	for _, q := range queries {
 		if err := re.walk(ctx, q); err != nil {

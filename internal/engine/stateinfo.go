@@ -18,6 +18,9 @@ type StateInfo struct {
 	Format     int              `json:"format"`
 	Generation uint64           `json:"generation"` // commits since creation
 	Created    time.Time        `json:"created"`
+	Committed  time.Time        `json:"last_commit,omitzero"`
+	LostFrom   time.Time        `json:"lost_from,omitzero"` // with LostTo: the time that the last restore lost
+	LostTo     time.Time        `json:"lost_to,omitzero"`
 	APIBase    string           `json:"base_url,omitempty"`
 	Baseline   time.Time        `json:"baseline,omitzero"`
 	Floor      time.Time        `json:"floor,omitzero"`
@@ -40,6 +43,7 @@ func (e *Engine) StateInfo() (StateInfo, error) {
 	path, err := e.StatePath()
 	return StateInfo{
 		Path: path, Size: info.Size, Used: info.Used, Format: info.Format, Generation: info.Generation, Created: info.Created,
+		Committed: info.Committed, LostFrom: info.Lost.From, LostTo: info.Lost.To,
 		APIBase: info.APIBase, Baseline: info.Baseline, Floor: info.Floor, Records: info.Records,
 	}, err
 }

@@ -25,6 +25,7 @@ type Status struct {
 	PassError    string           `json:"last_pass_error,omitempty"`
 	Counts       map[string]int64 `json:"counts"`
 	OldestMissed time.Time        `json:"oldest_missed,omitzero"`
+	Restored     time.Time        `json:"restored,omitzero"` // end of the time that the last restore lost
 	NextPoll     time.Time        `json:"next_poll,omitzero"`
 	NextSweep    time.Time        `json:"next_sweep,omitzero"`
 	Receiver     ReceiverStatus   `json:"receiver"`
@@ -86,6 +87,7 @@ func (e *Engine) Status() (Status, error) {
 	counts := e.store.Counts()
 	s := Status{
 		Version: e.options.Version, Floor: e.store.Floor(), Counts: countWords(counts), OldestMissed: counts.OldestMissed,
+		Restored: e.store.Lost().To,
 		Receiver: e.receiverStatus(), Sources: e.sources(), State: StateStatus{Path: e.store.Path(), Size: size},
 	}
 	s.Baseline, _ = e.store.Baseline()
@@ -102,12 +104,12 @@ func (e *Engine) Status() (Status, error) {
 		return s, explain(err)
 	}
 	s.NextPoll, s.NextSweep = p.schedule.Next(time.Now())
-	s.Verdict, s.Clean = s.words(e.held())
+	s.Verdict, s.Clean = s.words(e.held(), e.withheldHint(counts.Withheld))
 	return s, nil
 }
 
 func countWords(c state.Counts) map[string]int64 {
-	words := map[string]int64{"baseline": c.Baseline, "quarantined": c.Quarantined, "unlisted": c.Unlisted, "credits": c.Credits}
+	words := map[string]int64{"baseline": c.Baseline, "quarantined": c.Quarantined, "unlisted": c.Unlisted, "credits": c.Credits, "withheld": c.Withheld}
 	for _, status := range []state.Status{state.Settling, state.Listed, state.Missed, state.Replaying, state.Seen, state.Dead, state.Ignored} {
 		words[status.String()] = c.Status[status]
 	}
@@ -200,8 +202,8 @@ func (e *Engine) lastPass() lastPass {
 }
 
 // words says in one sentence how things stand, the gravest first.
-func (s Status) words(held string) (string, bool) {
-	missed := s.Counts[state.Missed.String()] + s.Counts[state.Replaying.String()]
+func (s Status) words(held, withheld string) (string, bool) {
+	missed := s.Counts[state.Missed.String()] + s.Counts[state.Replaying.String()] - s.Counts["withheld"]
 	var parts []string
 	add := func(when bool, format string, args ...any) {
 		if when {
@@ -213,6 +215,7 @@ func (s Status) words(held string) (string, bool) {
 	add(s.State.Full != "", "%s", s.State.Full)
 	add(held != "", "nothing is replayed: %s", held)
 	add(missed > 0, "%d missed", missed)
+	add(withheld != "", "%s", withheld)
 	add(s.Counts[state.Dead.String()] > 0, "%d dead (`backstop events --status dead`)", s.Counts[state.Dead.String()])
 	add(s.Counts[state.Listed.String()] > 0, "%d undecided", s.Counts[state.Listed.String()])
 	if len(parts) == 0 {

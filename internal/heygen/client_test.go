@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -242,6 +244,17 @@ func headerBomb(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set(fmt.Sprintf("X-Bomb-%d", i), strings.Repeat("b", 8<<10))
 	}
 	w.WriteHeader(200)
+}
+
+// TestSecretsInAnswersAreMasked: also as a secret stands in a query, in a path or
+// in a header.
+func TestSecretsInAnswersAreMasked(t *testing.T) {
+	const secret = "hk/+ 1?&%"
+	for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))} {
+		if got := clean("key "+form+" is refused", secret); got != "key … is refused" {
+			t.Errorf("%q was told as %q", form, got)
+		}
+	}
 }
 
 // TestErrorFields: a caller gets the answer's own words.

@@ -1,6 +1,7 @@
 package heygen
 
 import (
+	"bytes"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,7 +16,7 @@ func entityOf(data []byte) string {
 	best, at := none, []byte(nil)
 	for c := open(data, '{'); c.more(); {
 		name, value := c.name(), c.value()
-		if r := rank(name); r <= best && r != none && usable(value) {
+		if r := rank(plainName(name)); r <= best && r != none && usable(value) {
 			best, at = r, value
 		}
 	}
@@ -23,6 +24,19 @@ func entityOf(data []byte) string {
 		return ""
 	}
 	return scalarText(at)
+}
+
+// plainName is a name as it is compared, with its quotes: an escape is the
+// character that it stands for.
+func plainName(quoted []byte) []byte {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return quoted
+	}
+	text, err := jsontext.AppendUnquote([]byte{'"'}, quoted)
+	if err != nil {
+		return quoted
+	}
+	return append(text, '"')
 }
 
 // none is the rank of a name that tells no entity.

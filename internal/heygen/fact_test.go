@@ -19,6 +19,7 @@ func TestEntity(t *testing.T) {
 		{`{"video_id":"a","video_id":"b"}`, "b"},
 		{` { "x" : {"video_id":"no"} , "video_id" : "v" } `, "v"},
 		{`{"video_id":"\u0076"}`, "v"},
+		{`{"video\u005fid":"v"}`, "v"},
 		{`{"video_id":"é"}`, "é"},
 		{`{"video_id":"` + strings.Repeat("x", maxEntity+1) + `"}`, ""},
 		{`{"video_id":true}`, ""},

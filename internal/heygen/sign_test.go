@@ -82,6 +82,7 @@ func TestCutURLs(t *testing.T) {
 		{"https://h/p#access_token=x", "https://h/p?…"},
 		{"https://h/a@b", "https://h/a@b"},
 		{"https://h/?u=https://i/?k=v", "https://h/?…"},
+		{"https://proxy/https://user:pw@h/p", "https://proxy/https://…@h/p"},
 	} {
 		if got := CutURLs(tt.in); got != tt.want {
 			t.Errorf("CutURLs(%q) = %q, want %q", tt.in, got, tt.want)

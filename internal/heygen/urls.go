@@ -13,8 +13,9 @@ var anyURL = regexp.MustCompile(`(?i)https?:(?:\\?/){2}[^\x00-\x20\x7f"'` + "`" 
 // secretPart finds where the part of a URL begins that may be a credential.
 var secretPart = regexp.MustCompile(`(?i)\?|#|\\u003f|\\u0023`)
 
-// userInfo finds the user and password of a URL.
-var userInfo = regexp.MustCompile(`^([^/]*(?:\\?/){2})[^/\\?#]*@`)
+// userInfo finds the user and password of a URL, and of each that stands in the
+// path of another.
+var userInfo = regexp.MustCompile(`(?i)(https?:(?:\\?/){2})[^/\\?#]*@`)
 
 // CutURLs replaces the query and fragment of every http or https URL in s by
 // "?…", and a user and password by "…@": they carry signatures and tokens. It
