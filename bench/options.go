@@ -30,7 +30,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.held, "held", 10_000_000, "ids in the large state")
 	flags.BoolVar(&quick, "quick", false, "a smoke run: 2 pairs, 50,000 events, 200,000 ids; its figures prove nothing")
 	flags.StringVar(&o.json, "json", "", "also write every sample to this `file`")
-	flags.StringVar(&o.docs, "docs", "", "also write the tables and the plot into this `folder`, between the marks of performance.md")
+	flags.StringVar(&o.docs, "docs", "", "also write the tables and the plot into this `folder`, between the marks of performance.md; goals left out keep their rows")
 	flags.StringVar(&o.dir, "dir", "", "a `folder` for states, kept afterwards so that the large one is built once; empty: a temporary one")
 	if err := flags.Parse(args); err != nil {
 		return o, err
