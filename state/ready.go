@@ -91,9 +91,13 @@ func (t *tx) meeting(p Pages) *meetings {
 
 // of gives what is to be known of the event with the index i.
 func (m *meetings) of(i int, e heygen.Event) (meeting, error) {
-	if i >= len(m.ready) || m.used[e.ID] {
+	if len(m.ready) == 0 {
 		return m.t.recognise(e)
 	}
+	met := m.used[e.ID]
 	m.used[e.ID] = true
+	if met || i >= len(m.ready) {
+		return m.t.recognise(e)
+	}
 	return m.ready[i], nil
 }

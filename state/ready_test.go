@@ -60,6 +60,20 @@ func TestAPreparedEventIsNewOnce(t *testing.T) {
 	mustBeClean(t, s)
 }
 
+// The last page of a walk is not prepared; what it repeats of the page before is no new event.
+func TestAnEventOfAPreparedAndAnotherPageIsNewOnce(t *testing.T) {
+	s := lively(t)
+	_, err := s.Record(noon(), []Sighting{{ID: "a", Proof: Import}})
+	mustDo(t, err)
+	first, last := []heygen.Event{event("a", "v", "x", time.Hour)}, []heygen.Event{event("a", "v", "x", time.Hour), event("b", "w", "x", 2*time.Hour)}
+	tally, err := s.CommitPages(Pages{Events: append(first, last...), Ready: []Ready{s.Prepare(first)}, Now: noon()})
+	mustDo(t, err)
+	if tally.New != 2 || tally.Known != 1 || s.Counts().Status[Seen] != 1 {
+		t.Errorf("tally %+v and %+v, want two new, one known, and one seen", tally, s.Counts())
+	}
+	mustBeClean(t, s)
+}
+
 // Prepared or not, the same pages end in the same state.
 func TestPreparedPagesEndAsOthers(t *testing.T) {
 	seed := rand.Uint64()

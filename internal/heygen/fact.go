@@ -135,7 +135,7 @@ func (c *canon) object(i, depth int) (int, bool) {
 
 // member notes the entity, by the rule of entityOf.
 func (c *canon) member(name, value []byte) {
-	if r := rank(name); r <= c.surest && r != none && usable(value) {
+	if r := rank(plainName(name)); r <= c.surest && r != none && usable(value) {
 		c.surest, c.entity = r, value
 	}
 }
