@@ -24,9 +24,10 @@ type run struct {
 	stack   []state.Segment // never empty; see segments.go
 	first   bool            // no walk of the query was ever complete
 	between func(context.Context) error
-	commit  func() error                 // makes what is held durable; does not empty it
-	back    func() (state.Segment, bool) // where to go on when a cursor was refused; nil: at the first page, once
-	most    int                          // pages held before a commit
+	commit  func() error                     // makes what is held durable; does not empty it
+	back    func() (state.Segment, bool)     // where to go on when a cursor was refused; nil: at the first page, once
+	most    int                              // pages held before a commit
+	ready   func([]heygen.Event) state.Ready // prepares a page while the next one is awaited; nil: nothing to prepare
 	held    held
 	failed  bool          // the last commit gave an error: nothing more is committed
 	skew    time.Duration // what the API's clock is behind ours; never above zero
@@ -35,6 +36,8 @@ type run struct {
 // held is what was read since the last commit.
 type held struct {
 	events []heygen.Event
+	ready  []state.Ready
+	asked  int // of events, how many ready covers
 	bad    []heygen.BadRow
 	pages  int
 	since  time.Time // when the first of the pages came
@@ -119,6 +122,7 @@ func (r *run) readSegment(ctx context.Context, i int) error {
 			return nil
 		}
 		s.ask(ctx)
+		r.prepare()
 		if err := r.flushFull(); err != nil {
 			return err
 		}
@@ -173,10 +177,20 @@ func (r *run) stepBack(cause error) error {
 func (r *run) hold(page *heygen.Page) {
 	if r.held.pages == 0 {
 		r.held.since = time.Now()
+		r.held.events = make([]heygen.Event, 0, r.most*len(page.Events))
 	}
 	r.held.pages++
 	r.held.events = append(r.held.events, page.Events...)
 	r.held.bad = append(r.held.bad, page.Bad...)
+}
+
+// prepare lets the ledger look at what was read since it last did.
+func (r *run) prepare() {
+	if r.ready == nil {
+		return
+	}
+	r.held.ready = append(r.held.ready, r.ready(r.held.events[r.held.asked:]))
+	r.held.asked = len(r.held.events)
 }
 
 func (r *run) flushFull() error {
@@ -209,6 +223,7 @@ func (r *run) commitPages() error {
 		Kind:       r.result.Kind,
 		Walk:       r.result.Walk,
 		Events:     r.held.events,
+		Ready:      r.held.ready,
 		Bad:        r.held.bad,
 		Checkpoint: r.checkpoint(),
 		Now:        r.now(),

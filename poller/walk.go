@@ -27,8 +27,12 @@ type Listing interface {
 // pages and the checkpoint behind them durable together or not at all; after an
 // error of it the walk ends and the next one resumes from the position that the
 // ledger then has.
+//
+// Prepare takes the events of a page while the next one is awaited, and changes
+// nothing; what it tells goes to CommitPages.
 type Ledger interface {
 	Position(q heygen.Query, k state.Kind) (state.Position, error)
+	Prepare(events []heygen.Event) state.Ready
 	CommitPages(p state.Pages) (state.Tally, error)
 	FinishWalk(e state.WalkEnd) error
 }
@@ -104,7 +108,7 @@ func (w *Walker) Walk(ctx context.Context, k state.Kind, between func(ctx contex
 		return r.ended(ctx, err)
 	}
 	defer w.end(r.result.Walk)
-	r.between = between
+	r.between, r.ready = between, w.ledger.Prepare
 	if err = r.readAll(ctx); err == nil && r.result.Incomplete == "" {
 		err = r.finish()
 	}

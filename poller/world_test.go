@@ -201,6 +201,8 @@ func (l *ledger) Position(_ heygen.Query, k state.Kind) (state.Position, error) 
 	return l.positions[k], nil
 }
 
+func (l *ledger) Prepare([]heygen.Event) state.Ready { return state.Ready{} }
+
 func (l *ledger) CommitPages(p state.Pages) (state.Tally, error) {
 	done, err := l.ask("commit")
 	if !done {

@@ -69,7 +69,7 @@ func (r *rows) waiting() []SeenRecord {
 	defer r.mu.Unlock()
 	list := make([]SeenRecord, 0, len(r.inbox))
 	for id, one := range r.inbox {
-		list = append(list, SeenRecord{ID: id, SeenAt: one.at, Proof: one.proof})
+		list = append(list, SeenRecord{ID: id, SeenAt: one.at(), Proof: one.proof})
 	}
 	return list
 }

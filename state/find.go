@@ -76,7 +76,7 @@ func (s *Store) event(id string) (*Row, error) {
 		if p, ok := places[id]; ok {
 			l, found, err := t.ledgerLine(p)
 			if reported { // they have not met yet; this is how they will
-				l, _ = l.strengthened(one.proof, one.at)
+				l, _ = l.strengthened(one.proof, one.at())
 			}
 			if found || err != nil {
 				found := t.lineRow(p, l, "")
@@ -85,7 +85,7 @@ func (s *Store) event(id string) (*Row, error) {
 			}
 		}
 		if reported {
-			row = reportedRow(id, one.proof, one.at)
+			row = reportedRow(id, one.proof, one.at())
 			return nil
 		}
 		o, ok, err := t.reportedOf(id)

@@ -77,10 +77,16 @@ func (t *tx) resolve(now time.Time, kept string, e ending) error {
 
 func sameFact(kept string) string { return "same fact as " + kept }
 
+// waiting reports whether any event is missed or dead.
+func (t *tx) waiting() bool {
+	n := &t.counts().status
+	return n[Missed]+n[Replaying]+n[Dead] > 0
+}
+
 // cover finds the missed and dead events of a fact that the receiver has now: within the collapse window they are one.
 func (t *tx) cover(now time.Time, p place, fact heygen.Fact, e ending) error {
 	window := t.s.rows.window()
-	if window <= 0 || p.created.IsZero() || e.proof == Baseline {
+	if window <= 0 || p.created.IsZero() || e.proof == Baseline || !t.waiting() {
 		return nil
 	}
 	for _, other := range t.factRows(fact) {

@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func (t *tx) loadInbox(r *rows) {
 	t.each(t.bucket(bucketInbox), func(key, payload []byte) bool {
 		_, list := decodeInbox(payload)
 		for _, n := range list {
-			r.inbox[n.id] = report{seq: numberAt(key), proof: n.proof, at: n.at}
+			r.inbox[n.id] = reportOf(numberAt(key), n)
 		}
 		return true
 	})
@@ -75,25 +76,38 @@ func (t *tx) addInbox(recorded time.Time, list []named) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range list {
-		t.setInbox(strings.Clone(n.id), &report{seq: seq, proof: n.proof, at: n.at})
+	for i := range list {
+		list[i].id = strings.Clone(list[i].id) // it may be a part of a whole request
+		one := reportOf(seq, list[i])
+		t.over().inbox[list[i].id] = &one
 	}
+	t.after(func() { t.s.rows.arrived(seq, list) })
 	t.counts().unlisted += int64(len(list))
 	return t.put(b, appendNumber(nil, seq), encodeInbox(recorded, list))
 }
 
-func (t *tx) setInbox(id string, one *report) {
-	t.over().inbox[id] = one
-	t.after(func() {
-		r := &t.s.rows
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if one == nil {
+func (r *rows) arrived(seq uint64, list []named) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range list {
+		r.inbox[n.id] = reportOf(seq, n)
+	}
+	r.crowd = max(r.crowd, len(r.inbox))
+}
+
+// left forgets ids that are no longer in the inbox. A map keeps the room that it once needed: one that is almost empty is
+// made anew.
+func (r *rows) left(sp spent) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ids := range sp {
+		for id := range ids {
 			delete(r.inbox, id)
-		} else {
-			r.inbox[id] = *one
 		}
-	})
+	}
+	if r.crowd > recentLimit && len(r.inbox) < r.crowd/8 {
+		r.inbox, r.crowd = maps.Clone(r.inbox), len(r.inbox)
+	}
 }
 
 // spent collects the ids that leave the inbox, so that each value is rewritten once.
@@ -105,12 +119,16 @@ func (t *tx) leave(sp spent, id string, r report) {
 		sp[r.seq] = make(map[string]bool)
 	}
 	sp[r.seq][id] = true
-	t.setInbox(id, nil)
+	t.over().inbox[id] = nil
 }
 
 // take removes the collected ids: a value without ids is deleted, another rewritten without them. A crash leaves both the
 // ids here and the events not yet in the ledger, or neither: it is the transaction of the page that lists them.
 func (t *tx) take(sp spent) error {
+	if len(sp) == 0 {
+		return nil
+	}
+	t.after(func() { t.s.rows.left(sp) })
 	b := t.bucket(bucketInbox)
 	for seq, ids := range sp {
 		key := appendNumber(nil, seq)
@@ -141,16 +159,29 @@ func (t *tx) rewrite(key, payload []byte, without map[string]bool) error {
 	return t.put(t.bucket(bucketInbox), key, encodeInbox(recorded, list))
 }
 
-// lateProof returns what recorders have said about an id, and takes it out of where it was kept.
+// lateProof takes out what recorders have said about an id, wherever it is.
 func (t *tx) lateProof(sp spent, id string) (n named, ok bool, err error) {
-	if one, ok := t.inboxOf(id); ok {
-		t.leave(sp, id, one)
-		return named{id, one.proof, one.at}, true, nil
+	if n, ok := t.fromInbox(sp, id); ok {
+		return n, true, nil
 	}
 	o, ok, err := t.reportedOf(id)
 	if !ok || err != nil {
 		return named{}, false, err
 	}
+	return t.fromReported(id, o)
+}
+
+func (t *tx) fromInbox(sp spent, id string) (named, bool) {
+	one, ok := t.inboxOf(id)
+	if !ok {
+		return named{}, false
+	}
+	t.leave(sp, id, one)
+	return named{id, one.proof, one.at()}, true
+}
+
+// fromReported takes out an older report. An import stays where it is.
+func (t *tx) fromReported(id string, o sorted) (n named, ok bool, err error) {
 	if o.proof != Import {
 		err = t.dropReported(id, o)
 	}

@@ -109,7 +109,7 @@ type place struct {
 	id      string
 }
 
-func (p place) key() []byte { return append(appendTime(nil, p.created), p.id...) }
+func (p place) key() []byte { return append(appendTime(make([]byte, 0, 8+len(p.id)), p.created), p.id...) }
 
 func placeOf(key []byte) place { return place{timeAt(key), string(tail(key, 8))} }
 
@@ -202,7 +202,7 @@ func (t *tx) readOpen(id string, withData bool) (*record, error) {
 		if decodeErr == nil && r.stage() != 0 {
 			return r, nil
 		}
-		err = errBadRecord
+		t.damaged, err = true, errBadRecord
 	}
 	if errors.Is(err, errBadRecord) {
 		return nil, t.spoilOpen(id)

@@ -137,7 +137,7 @@ func (l *Look) memory(subjects []subject) map[heygen.Fact][]credit {
 	credits := make(map[heygen.Fact][]credit)
 	for _, q := range subjects {
 		if one, ok := l.s.rows.reported(q.event.ID); ok {
-			q.Reported, q.ReportedAt = one.proof, one.at
+			q.Reported, q.ReportedAt = one.proof, one.at()
 		}
 		if !q.fact.IsZero() && credits[q.fact] == nil {
 			if list := l.s.rows.creditsOf(q.fact); len(list) > 0 {

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"backstop/internal/heygen"
@@ -13,6 +14,7 @@ type Pages struct {
 	Kind       Kind
 	Walk       uint64 // this walk, unique in the process; see Judgeable
 	Events     []heygen.Event
+	Ready      []Ready // what Prepare told of Events, from the first on; of the others nobody asked
 	Bad        []heygen.BadRow
 	Checkpoint Checkpoint // the position behind these pages; no segments: none is needed
 	Now        time.Time
@@ -67,10 +69,11 @@ func (s *Store) allKnown(p Pages) (tally Tally, ok bool, err error) {
 		if pending || err != nil {
 			return err
 		}
-		for _, e := range p.Events {
+		met := t.meeting(p)
+		for i, e := range p.Events {
 			tally.count(e)
 			tally.Known++
-			if known, err := t.known(e); !known || err != nil {
+			if m, err := met.of(i, e); !m.known || err != nil {
 				return err
 			}
 		}
@@ -87,18 +90,6 @@ func (n *Tally) count(e heygen.Event) {
 	}
 }
 
-// known reports whether an event has a record, or is older than all records.
-func (t *tx) known(e heygen.Event) (bool, error) {
-	if t.belowFloor(e) {
-		return true, nil
-	}
-	if r, err := t.readOpen(e.ID, false); r != nil || err != nil {
-		return true, err
-	}
-	_, ok, err := t.ledgerLine(place{e.CreatedAt, e.ID})
-	return ok, err
-}
-
 func (t *tx) belowFloor(e heygen.Event) bool {
 	return !e.CreatedAt.IsZero() && e.CreatedAt.Before(t.s.Floor())
 }
@@ -106,9 +97,15 @@ func (t *tx) belowFloor(e heygen.Event) bool {
 func (t *tx) commitPages(p Pages) (Tally, error) {
 	var tally Tally
 	sp := make(spent)
-	for _, e := range p.Events {
+	// From the end: a listing that is newest first then fills the ledger upwards, which appends.
+	met := t.meeting(p)
+	for i, e := range slices.Backward(p.Events) {
 		tally.count(e)
-		if err := t.list(p, e, sp, &tally); err != nil {
+		m, err := met.of(i, e)
+		if err == nil {
+			err = t.list(p, e, m, sp, &tally)
+		}
+		if err != nil {
 			return Tally{}, fmt.Errorf("event %q: %w", e.ID, err)
 		}
 	}
@@ -125,29 +122,29 @@ func (t *tx) commitPages(p Pages) (Tally, error) {
 }
 
 // list handles one listed event.
-func (t *tx) list(p Pages, e heygen.Event, sp spent, tally *Tally) error {
-	known, err := t.known(e)
-	if err != nil {
-		return err
-	}
-	if known {
+func (t *tx) list(p Pages, e heygen.Event, m meeting, sp spent, tally *Tally) error {
+	if m.known {
 		tally.Known++
 		return t.listAgain(p.Now, e, sp)
 	}
 	tally.new(e)
-	n, reported, err := t.lateProof(sp, e.ID)
+	n, reported := t.fromInbox(sp, e.ID)
+	if !reported && m.reported {
+		var err error
+		if n, reported, err = t.fromReported(e.ID, m.proof); err != nil {
+			return err
+		}
+	}
 	switch {
-	case err != nil:
-		return err
 	case reported:
 		tally.Seen++
 		if n.proof != Import {
 			t.counts().matched++
 		}
-		return t.listSeen(p.Now, e, n)
+		return t.listSeen(p.Now, e, m, n)
 	case t.isBaseline(p, e):
 		tally.Baseline++
-		return t.listSeen(p.Now, e, named{e.ID, Baseline, p.Now})
+		return t.listSeen(p.Now, e, m, named{e.ID, Baseline, p.Now})
 	}
 	tally.Settling++
 	r := newRecord(e, p.Now)
@@ -172,7 +169,7 @@ func (t *tx) listAgain(now time.Time, e heygen.Event, sp spent) error {
 		return nil
 	}
 	t.leave(sp, e.ID, one)
-	n := named{e.ID, one.proof, one.at}
+	n := named{e.ID, one.proof, one.at()}
 	if r, err := t.open(e.ID); r != nil || err != nil {
 		return t.recordOpen(now, r, n, err)
 	}
@@ -189,9 +186,8 @@ func (t *tx) isBaseline(p Pages, e heygen.Event) bool {
 }
 
 // listSeen writes an event straight to the ledger.
-func (t *tx) listSeen(now time.Time, e heygen.Event, n named) error {
-	fact, _ := e.Fact()
-	l, err := t.newLine(e, fact, e.Entity(), Seen, n.proof, n.at)
+func (t *tx) listSeen(now time.Time, e heygen.Event, m meeting, n named) error {
+	l, err := t.newLine(e, m.fact, m.entity, Seen, n.proof, n.at)
 	if err != nil {
 		return err
 	}
@@ -203,5 +199,5 @@ func (t *tx) listSeen(now time.Time, e heygen.Event, n named) error {
 	if now.Sub(e.CreatedAt) < rememberYoung {
 		t.remember(e.ID, finished{created: e.CreatedAt, status: Seen})
 	}
-	return t.cover(now, p, fact, ending{status: Seen, proof: n.proof, at: n.at})
+	return t.cover(now, p, m.fact, ending{status: Seen, proof: n.proof, at: n.at})
 }

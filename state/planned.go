@@ -134,7 +134,9 @@ func (t *tx) finishedHistory(now time.Time, e heygen.Event, sp spent, n *History
 	if proof.proof != Import {
 		t.counts().matched++
 	}
-	return true, t.listSeen(now, e, proof)
+	m := meeting{}
+	m.entity, m.fact = t.keys.Of(e)
+	return true, t.listSeen(now, e, m, proof)
 }
 
 // plans is the bucket of what a backfill has planned; nil where there is none.

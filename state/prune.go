@@ -83,6 +83,13 @@ func (n *notes) lowestMark(retention time.Duration) time.Time {
 // touchDay notes that an event of a ledger day was handled now, which keeps an old day that a backfill has filled for
 // retention from now. It belongs to every write into the ledger.
 func (t *tx) touchDay(day uint32, now time.Time) error {
+	if t.touched[day] {
+		return nil
+	}
+	if t.touched == nil {
+		t.touched = make(map[uint32]bool)
+	}
+	t.touched[day] = true
 	b, key := t.bucket(bucketDays), dayKey(day)
 	payload, _, err := t.get(b, key)
 	if err == nil && now.Sub(timeAt(payload)) < handledEvery {
@@ -123,6 +130,7 @@ func (t *tx) dropDay(day uint32) error {
 		}
 	}
 	t.dirty()
+	delete(t.touched, day)
 	if err := t.delete(t.bucket(bucketDays), dayKey(day)); err != nil {
 		return err
 	}

@@ -18,12 +18,18 @@ const defaultSettle = 5 * time.Minute
 // recentLimit bounds how many finished ids are remembered without a look into the ledger.
 const recentLimit = 50_000
 
-// report is one id that a recorder knows and no page has listed yet.
+// report is one id that a recorder knows and no page has listed yet. There may be very many, so it is small.
 type report struct {
-	seq   uint64 // of its value in the inbox
-	proof Proof
-	at    time.Time
+	seq     uint64 // of its value in the inbox
+	seconds int64  // when the receiver got it, as unix time: what is stored, too
+	proof   Proof
 }
+
+func reportOf(seq uint64, n named) report {
+	return report{seq: seq, seconds: n.at.Unix(), proof: n.proof}
+}
+
+func (r report) at() time.Time { return time.Unix(r.seconds, 0).UTC() }
 
 // finished says where an event that was finished in this process lies in the ledger.
 type finished struct {
@@ -45,6 +51,7 @@ type rows struct {
 	settle   time.Duration
 	collapse time.Duration
 	inbox    map[string]report
+	crowd    int                      // the most that were in inbox since it was made
 	credits  map[heygen.Fact][]credit // oldest first
 	recent   map[string]finished
 	order    []string // of recent, a ring

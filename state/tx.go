@@ -1,10 +1,13 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
 	"go.etcd.io/bbolt"
+
+	"backstop/internal/heygen"
 )
 
 // appendFill is how full pages of append-ordered buckets are made.
@@ -21,6 +24,18 @@ type tx struct {
 	before  counts            // the counters at the start
 	types   map[string]uint16 // type numbers given out in this transaction
 	done    []func()
+	keys    heygen.Keys
+	buckets map[bucketName]*bbolt.Bucket    // of a reader; for a writer bbolt keeps them itself
+	cursors map[*bbolt.Bucket]*bbolt.Cursor // for get, which would else make one for each key
+	touched map[uint32]bool                 // ledger days whose last handling is written
+	damaged bool                            // a value was met that could not be read
+}
+
+// bucketName is a top-level bucket, or the sub-bucket of a day.
+type bucketName struct {
+	parent string
+	day    uint32
+	isDay  bool
 }
 
 func newTx(s *Store, bolt *bbolt.Tx) *tx {
@@ -40,20 +55,40 @@ func (t *tx) dirty() {
 
 // bucket returns a top-level bucket. All of them exist from the creation of the file.
 func (t *tx) bucket(name string) *bbolt.Bucket {
-	b := t.bolt.Bucket([]byte(name))
-	if b != nil && appendOrdered(name) {
-		b.FillPercent = appendFill
+	return t.kept(bucketName{parent: name}, func() *bbolt.Bucket {
+		b := t.bolt.Bucket([]byte(name))
+		if b != nil && appendOrdered(name) {
+			b.FillPercent = appendFill
+		}
+		return b
+	})
+}
+
+// kept finds a bucket once for a reader.
+func (t *tx) kept(name bucketName, find func() *bbolt.Bucket) *bbolt.Bucket {
+	if t.bolt.Writable() {
+		return find()
+	}
+	b, ok := t.buckets[name]
+	if !ok {
+		if t.buckets == nil {
+			t.buckets = make(map[bucketName]*bbolt.Bucket)
+		}
+		b = find()
+		t.buckets[name] = b
 	}
 	return b
 }
 
 // day returns the sub-bucket of one UTC day of bucketLedger or bucketDetails; nil when there is none.
 func (t *tx) day(parent string, day uint32) *bbolt.Bucket {
-	b := t.bucket(parent).Bucket(dayKey(day))
-	if b != nil {
-		b.FillPercent = appendFill
-	}
-	return b
+	return t.kept(bucketName{parent, day, true}, func() *bbolt.Bucket {
+		b := t.bucket(parent).Bucket(dayKey(day))
+		if b != nil {
+			b.FillPercent = appendFill
+		}
+		return b
+	})
 }
 
 // makeDay is day, and creates the sub-bucket where it is missing.
@@ -81,12 +116,21 @@ func (t *tx) put(b *bbolt.Bucket, key, payload []byte) error {
 
 // get returns the payload under a key, errBadRecord when its checksum does not hold.
 func (t *tx) get(b *bbolt.Bucket, key []byte) (payload []byte, ok bool, err error) {
-	sealed := b.Get(key)
-	if sealed == nil {
+	c := t.cursors[b]
+	if c == nil {
+		if t.cursors == nil {
+			t.cursors = make(map[*bbolt.Bucket]*bbolt.Cursor)
+		}
+		c = b.Cursor()
+		t.cursors[b] = c
+	}
+	found, sealed := c.Seek(key) // from the root, whatever was written since
+	if sealed == nil || !bytes.Equal(found, key) {
 		return nil, false, nil
 	}
 	payload, ok = unseal(key, sealed)
 	if !ok {
+		t.damaged = true
 		return nil, false, errBadRecord
 	}
 	return payload, true, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -57,6 +58,9 @@ func (e *Engine) pass(ctx context.Context, kind state.Kind, between func(context
 	return e.passInTurn(ctx, kind, between)
 }
 
+// longWalk is how many pages make a walk worth cleaning up after.
+const longWalk = 100
+
 // passInTurn walks every query, judges, and notes the pass. A walk that could
 // not be completed does not keep the others from walking, nor what was found
 // from being judged.
@@ -69,6 +73,9 @@ func (e *Engine) passInTurn(ctx context.Context, kind state.Kind, between func(c
 	err := e.walkAndJudge(ctx, p, kind, between, &pass)
 	pass.Requests = p.client.Requests() - before
 	pass.End = time.Now().UTC()
+	if pass.Pages > longWalk {
+		debug.FreeOSMemory() // an idle daemon would keep for long what only such a walk needed
+	}
 	err = explain(err)
 	if errors.Is(err, context.Canceled) { // whoever asked has gone; that is no failure of backstop
 		e.log.Debug("pass interrupted", "kind", pass.Kind, "pages", pass.Pages)

@@ -32,21 +32,37 @@ func (e Event) Fact() (Fact, bool) { return FactOf(e.Type, e.Data) }
 // so malformed that it can't be read; data that is merely not quite JSON may
 // get a key, which then fits no listed event.
 func FactOf(eventType string, data []byte) (Fact, bool) {
-	entity := entityOf(data)
-	if entity == "" {
-		return Fact{}, false
-	}
-	c := canon{data: data}
-	c.out = c.small[:0]
-	c.out = piece(c.out, 's', eventType)
-	c.out = piece(c.out, 's', entity)
-	end, ok := c.value(skipSpace(data, 0), 0)
-	if !ok || skipSpace(data, end) != len(data) {
-		return Fact{}, false
-	}
-	sum := sha256.Sum256(c.out)
-	return Fact(sum[:16]), true
+	var k Keys
+	_, fact := k.Of(Event{Type: eventType, Data: data})
+	return fact, !fact.IsZero()
 }
+
+// Keys tells the entity and the content key of events, one after the other, and
+// keeps its buffers between them. The zero Keys is ready.
+type Keys struct{ c canon }
+
+// Of returns the entity of an event, "" for none, and its content key, zero for
+// none: what Entity and Fact return.
+func (k *Keys) Of(e Event) (entity string, fact Fact) {
+	c := &k.c
+	c.data, c.out = e.Data, slices.Grow(c.out[:0], usualForm)
+	c.surest, c.entity = none, nil
+	end, ok := c.value(skipSpace(e.Data, 0), 0)
+	if !ok || skipSpace(e.Data, end) != len(e.Data) {
+		return entityOf(e.Data), Fact{}
+	}
+	if c.entity == nil {
+		return "", Fact{}
+	}
+	entity = scalarText(c.entity)
+	c.scratch = piece(piece(slices.Grow(c.scratch[:0], usualForm), 's', e.Type), 's', entity)
+	c.scratch = append(c.scratch, c.out...)
+	sum := sha256.Sum256(c.scratch)
+	return entity, Fact(sum[:16])
+}
+
+// usualForm is the size of the canonical form that most events stay below.
+const usualForm = 768
 
 // canon writes event_data in its canonical form: each piece begins with a byte
 // that tells its kind, and text with its length, so that no two values share a
@@ -55,7 +71,8 @@ type canon struct {
 	data    []byte
 	out     []byte
 	scratch []byte
-	small   [768]byte // what out grows out of; most events fit
+	surest  int    // the rank of the name of the entity
+	entity  []byte // as it stands in data
 }
 
 // member is one member of an object in canon.out: its name ends at value.
@@ -86,12 +103,15 @@ func (c *canon) object(i, depth int) (int, bool) {
 	start := len(c.out)
 	for i = skipSpace(c.data, i); i < len(c.data) && c.data[i] == '"'; i = skipSpace(c.data, i+1) {
 		m := member{from: len(c.out)}
+		at := i
 		i, _ = c.quoted(i)
 		m.value = len(c.out)
+		name := c.data[at:i]
 		if i = skipSpace(c.data, i); i >= len(c.data) || c.data[i] != ':' {
 			return i, false
 		}
 		i = skipSpace(c.data, i+1)
+		at = i
 		if end, ok := c.link(i); ok {
 			c.out = c.out[:m.from]
 			i = end
@@ -101,6 +121,9 @@ func (c *canon) object(i, depth int) (int, bool) {
 			m.to = len(c.out)
 			list = append(list, m)
 		}
+		if depth == 1 {
+			c.member(name, c.data[at:i])
+		}
 		if i = skipSpace(c.data, i); i >= len(c.data) || c.data[i] != ',' {
 			break
 		}
@@ -108,6 +131,13 @@ func (c *canon) object(i, depth int) (int, bool) {
 	c.sort(start, list)
 	c.out = append(c.out, '}')
 	return i + 1, i < len(c.data) && c.data[i] == '}'
+}
+
+// member notes the entity, by the rule of entityOf.
+func (c *canon) member(name, value []byte) {
+	if r := rank(plainName(name)); r <= c.surest && r != none && usable(value) {
+		c.surest, c.entity = r, value
+	}
 }
 
 func (c *canon) array(i, depth int) (int, bool) {
@@ -170,6 +200,12 @@ func (c *canon) link(i int) (int, bool) {
 		return i, false
 	}
 	end := skipString(c.data, i)
+	if first := c.data[min(i+1, end-1)]; first != 'h' && first != 'H' && first != '\\' {
+		return end, false // most strings; an escaped h is rare, but is one
+	}
+	if absolute(c.data[i+1 : end-1]) {
+		return end, true // escapes further on change nothing
+	}
 	text, ok := unescaped(c.data[i:end])
 	if !ok {
 		text, _ = jsontext.AppendUnquote(nil, c.data[i:end])

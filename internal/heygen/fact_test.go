@@ -111,6 +111,21 @@ func TestNoFact(t *testing.T) {
 	}
 }
 
+// Keys gives what Entity and Fact give, whatever it has read before.
+func TestKeysAreThoseOfTheEvent(t *testing.T) {
+	var keys Keys
+	for _, data := range []string{
+		knownData, `{}`, `{"video_id":"v","a":{"z":1,"b":"\u0068ttp://x","c":"hello","d":"h"}}`, `{"video_id":"v"`, `{"video_id":"v","a":"https:`,
+		`{"video_id":"v"}`, `{"video_id":"v","a":"` + strings.Repeat("x", 5000) + `"}`, knownData,
+	} {
+		e := Event{Type: "t", Data: []byte(data)}
+		want, _ := FactOf(e.Type, e.Data)
+		if entity, fact := keys.Of(e); entity != e.Entity() || fact != want {
+			t.Errorf("%.60s: entity %q and fact %x, want %q and %x", data, entity, fact, e.Entity(), want)
+		}
+	}
+}
+
 func mustFact(t *testing.T, data string) Fact {
 	t.Helper()
 	f, ok := FactOf("t", []byte(data))
