@@ -25,12 +25,11 @@ func oddZones() []string {
 func FuzzSchedule(f *testing.F) {
 	for _, spec := range []string{
 		"", "@every 1m", "@hourly", "@every 1h30m", "*/5 * * * *", "30 2 * * *", "0 9-17 * * MON-FRI", "0 0 29 2 *", "0 0 30 2 *", " 0 0 1 JAN * ", "TZ=UTC * * * * *",
-		"15,35 2 * * *", "* * 5 * 1", "*/7 */5 * * 0", "0 0 * * *", "59 23 31 12 *", "@every 999999h", "@every 1ns", "@midnight", "\x1b * * * *", "0-59/7 1-1 ?  * ?", "@every -1h",
+		"15,35 2 * * *", "* * 5 * 1", "*/7 */5 * * 0", "0 0 * * *", "59 23 31 12 *", "@every 999999h", "@every 1ns", "@midnight", "0-59/7 1-1 ?  * ?", "@every -1h",
 		"*/0 * * * *", "18446744073709551615 * * * *", "* * * * 7", "@yearly x", "5-1 * * * *",
 	} {
 		f.Add(spec, uint8(1), int64(360_000_000))
 	}
-	f.Add("15,35 2 * * *", uint8(3), time.Date(2026, 10, 3, 15, 0, 0, 0, time.UTC).Unix()-first2015())
 	f.Add("30 2 * * *", uint8(1), time.Date(2026, 10, 25, 0, 40, 0, 0, time.UTC).Unix()-first2015())
 	f.Add("0 0 29 2 *", uint8(0), time.Date(2096, 3, 1, 0, 0, 0, 0, time.UTC).Unix()-first2015())
 	var zones []*time.Location

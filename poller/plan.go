@@ -3,6 +3,7 @@ package poller
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,23 +100,64 @@ func checkEvery(spec string) error {
 // time it names: in spring, where that time is skipped, an hour off; in autumn,
 // where it comes twice, once. (cron itself runs not at all and twice.) One for
 // every hour runs by real time, for a repeated hour is not to go without polls.
-// Where clocks are moved, the next time on the wall need not be the next in
-// fact, so all that are near are looked at.
+//
+// cron is asked in UTC only: elsewhere it passes over a day whose midnight is
+// skipped.
 func (p plan) next(t time.Time) time.Time {
 	t = t.Round(0).In(p.tz)
-	if !p.fixed {
+	if _, every := p.schedule.(cron.ConstantDelaySchedule); every {
 		return p.schedule.Next(t).Round(0)
 	}
-	var first time.Time
+	if wall := p.schedule.Next(asUTC(t)); !wall.IsZero() {
+		if at := inZone(wall, p.tz); steady(t) && steady(at) {
+			return at
+		}
+	}
+	return p.nextMoved(t)
+}
+
+// nextMoved is next where clocks are moved near by: the next time on the wall
+// need not be the next in fact, so all that are near are looked at.
+func (p plan) nextMoved(t time.Time) (first time.Time) {
 	for wall := p.schedule.Next(asUTC(t).Add(-moved)); !wall.IsZero(); wall = p.schedule.Next(wall) {
 		if !first.IsZero() && wall.Sub(asUTC(first)) > moved {
 			break
 		}
-		if at := inZone(wall, p.tz); at.After(t) && (first.IsZero() || at.Before(first)) {
-			first = at
+		for _, at := range p.times(wall) {
+			if at.After(t) && (first.IsZero() || at.Before(first)) {
+				first = at
+			}
 		}
 	}
 	return first
+}
+
+// times are the moments at which to run for a time on the wall.
+func (p plan) times(wall time.Time) []time.Time {
+	if p.fixed {
+		return []time.Time{inZone(wall, p.tz)}
+	}
+	return shown(wall, p.tz)
+}
+
+// steady reports whether no clock is moved near by.
+func steady(at time.Time) bool {
+	_, before := at.Add(-moved).Zone()
+	_, after := at.Add(moved).Zone()
+	return before == after
+}
+
+// shown are the moments at which a clock in tz shows wall: none where it is
+// skipped, two where it is repeated.
+func shown(wall time.Time, tz *time.Location) (moments []time.Time) {
+	for _, near := range []time.Duration{-24 * time.Hour, 24 * time.Hour} {
+		_, offset := wall.Add(near).In(tz).Zone()
+		at := wall.Add(-time.Duration(offset) * time.Second).In(tz)
+		if asUTC(at).Equal(wall) && !slices.ContainsFunc(moments, at.Equal) {
+			moments = append(moments, at)
+		}
+	}
+	return moments
 }
 
 // asUTC gives the time that a clock in UTC would show as t's own clock does.

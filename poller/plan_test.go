@@ -92,6 +92,7 @@ func TestSummerTime(t *testing.T) {
 		{"Europe/Berlin", "30 2 * * *", "2026-10-25", 1},
 		{"America/Sao_Paulo", "0 0 * * *", "2018-11-04", 1}, // midnight is skipped
 		{"Australia/Lord_Howe", "15 2 * * *", "2026-10-04", 1},
+		{"Asia/Beirut", "0 * * * 0", "2026-03-29", 23},            // midnight is skipped on the one day that it names
 		{"Australia/Lord_Howe", "15,35 2 * * *", "2026-10-04", 2}, // the skipped one becomes the later of the two
 		{"Australia/Lord_Howe", "45 1 * * *", "2026-04-05", 1},
 		{"America/New_York", "@hourly", "2026-11-01", 25},

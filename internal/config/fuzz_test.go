@@ -16,7 +16,8 @@ import (
 
 // FuzzLoad: whatever the file holds, Load ends with a Config that prints and
 // reads back as the same one, or with *Errors of which every line has its place
-// and what to do, and which never quote what came from the environment.
+// and what to do, and which never quote what came from the
+// environment, nor a secret.
 func FuzzLoad(f *testing.F) {
 	text, err := os.ReadFile(manual)
 	if err != nil {
@@ -31,12 +32,13 @@ func FuzzLoad(f *testing.F) {
 		"heygen: {api_key: '${KEY}', rate: 1e-3, event_types: ['${KEY}']}\nadmin: {token: '${KEY}'}\n", "replay: {rate: '${KEY}', backoff_min: 1h2m3.5s}\n",
 		"receiver: {secret: ['${KEY}', b], headers: {x-a: '${KEY}', X-A: b}, url: 'https://h/${KEY}?${KEY}'}\n", "schedule: {poll: never, timezone: America/Nuuk}\n",
 		"reconcile: {start: '2026-01-31T12:00:00+05:45', lookback: 90061s, settle: 0}\n", "heygen: {api_key_file: /nowhere, access_token: '${UNSET}'}\n",
-		"state: {path: 'a$b$${A}$$$$'}\nheygen: {event_types: [$$$$]}\n", "receiver: {secret_file: [/nowhere, /dev/null]}\nstate: {path: '${UNSET:-a b}', max_size: 16.5MiB}\n", "control: ${KEY}\nheygen: {base_url: '${KEY}'}\n",
+		"receiver: {secret_file: [/nowhere, /dev/null]}\nstate: {path: '${UNSET:-a b}', max_size: 16.5MiB}\n", "control: ${KEY}\nheygen: {base_url: '${KEY}'}\n",
 	} {
 		f.Add([]byte(seed))
 	}
 	file := write(f, "config.yaml", "")
 	f.Fuzz(func(t *testing.T, text []byte) {
+		inlineIsNotQuoted(t, file, string(text))
 		c, warnings, err := loadOver(t, file, string(text), environ{"A": "x: [", "KEY": fromEnvironment})
 		neverQuoted(t, warningText(warnings))
 		if err != nil {
@@ -62,6 +64,16 @@ func loadOver(t *testing.T, file, text string, env environ) (*config.Config, []c
 		t.Fatal(err)
 	}
 	return config.Load(options(file, env))
+}
+
+// inlineIsNotQuoted: whatever stands before a secret in the file, no message
+// quotes it.
+func inlineIsNotQuoted(t *testing.T, file, text string) {
+	const inline = "S3CRET-in-the-file"
+	_, warnings, err := loadOver(t, file, text+"\nadmin:\n  token: "+inline+"\n", environ{})
+	if message := fmt.Sprint(err, warningText(warnings)); strings.Contains(message, inline) && !strings.Contains(text, inline) {
+		t.Errorf("a secret in the file is quoted: %q", message)
+	}
 }
 
 func neverQuoted(t *testing.T, message string) {

@@ -36,11 +36,12 @@ func retryStatus(status int) bool {
 	}
 }
 
-// pause is how long to wait before the next attempt.
+// pause is how long to wait before the next attempt: as HeyGen asks, but never
+// shorter than a first backoff may be, for a date may be but a moment away.
 func pause(low, high time.Duration, attempt int, resp *http.Response) time.Duration {
 	if resp != nil && retryStatus(resp.StatusCode) {
 		if d, ok := retryAfter(resp.Header.Get("Retry-After"), time.Now()); ok {
-			return d
+			return max(d, low/2)
 		}
 	}
 	return backoff(low, high, attempt)

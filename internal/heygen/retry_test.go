@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -73,6 +74,21 @@ func TestPause(t *testing.T) {
 			t.Errorf("%s: jitter is %v", tt.name, differ)
 		}
 	}
+}
+
+// TestPauseUntilADate: a date that is a moment away makes no hot loop.
+func TestPauseUntilADate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const low = 500 * time.Millisecond
+		for ahead, want := range map[time.Duration]time.Duration{3 * time.Second: 2001 * time.Millisecond, time.Second: low / 2} {
+			resp := &http.Response{StatusCode: 503, Header: http.Header{"Retry-After": {time.Now().Add(ahead).UTC().Format(http.TimeFormat)}}}
+			time.Sleep(999 * time.Millisecond)
+			if got := pause(low, time.Minute, 0, resp); got != want {
+				t.Errorf("%v ahead: %v, want %v", ahead, got, want)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
 }
 
 func TestCheckRetry(t *testing.T) {
