@@ -9,130 +9,15 @@ import (
 	"golang.org/x/time/rate"
 
 	"backstop/internal/exit"
-	"backstop/internal/heygen"
-	"backstop/reconcile"
 	"backstop/state"
 )
 
 const (
-	planBite    = 500 // planned events that are judged at once
-	queueBite   = 100 // that are queued at once
-	oldLaneMost = 500 // that are queued and not finished: what waits beyond is kept out of the replayer's way
+	queueBite   = 100 // planned events that are queued at once
+	oldLaneMost = 500 // events that are queued and not finished: what waits beyond is kept out of the replayer's way
 
 	trickleEvery = time.Minute // how often an event is queued although the receiver is down
 )
-
-// judgePlanned counts what the plan would send. It writes nothing.
-func (e *Engine) judgePlanned(ctx context.Context, b state.Backfill, r BackfillRequest, plan *BackfillPlan) error {
-	j := e.newHistoryJudge(e.Now())
-	for after := ""; ; {
-		rows, next, err := e.store.Planned(b.ID, after, planBite)
-		if err != nil {
-			return err
-		}
-		verdicts, err := j.verdicts(rows, b.History.MarkOnly)
-		if err != nil {
-			return err
-		}
-		for i, v := range verdicts {
-			if b.History.MarkOnly {
-				v.Status = state.Missed // for all that anybody knows
-			}
-			plan.count(rows[i].Event, v.Status, j.now)
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if after = next; next == "" {
-			break
-		}
-	}
-	plan.Seconds = seconds(plan.Missed, e.historyRate(r))
-	return nil
-}
-
-// count takes one planned event in.
-func (p *BackfillPlan) count(event heygen.Event, status state.Status, now time.Time) {
-	switch status {
-	case state.Settling:
-		p.Settling++
-	case state.Seen:
-		p.Seen++
-	default:
-		p.Missed++
-		if p.Types == nil {
-			p.Types = map[string]int{}
-		}
-		p.Types[event.Type]++
-		p.Links += heygen.ExpiredLinks(event.Data, now)
-	}
-}
-
-// historyRate is how many replays a second a backfill may make; 0: no limit.
-func (e *Engine) historyRate(r BackfillRequest) float64 {
-	most := e.current().cfg.Replay.Rate
-	if r.Rate > 0 && (most <= 0 || r.Rate < most) {
-		return r.Rate
-	}
-	return most
-}
-
-func seconds(events int, rate float64) float64 {
-	if rate <= 0 {
-		return 0
-	}
-	return float64(events) / rate
-}
-
-// historyJudge judges events of history by the same predicate as a pass, oldest
-// first, without a baseline.
-type historyJudge struct {
-	look  *state.Look
-	rules reconcile.Policy
-	now   time.Time
-}
-
-func (e *Engine) newHistoryJudge(now time.Time) *historyJudge {
-	rules := policy(e.current().cfg, time.Time{}, time.Time{})
-	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow, History: true})
-	return &historyJudge{look: look, rules: rules, now: now}
-}
-
-// verdicts gives one for each row. What a person only has marked is seen on that
-// person's word.
-func (j *historyJudge) verdicts(rows []state.Row, mark bool) ([]state.Verdict, error) {
-	verdicts := make([]state.Verdict, len(rows))
-	if mark {
-		for i, row := range rows {
-			verdicts[i] = state.Verdict{ID: row.Event.ID, Status: state.Seen, Proof: state.Import}
-		}
-		return verdicts, nil
-	}
-	events := make([]heygen.Event, len(rows))
-	for i, row := range rows {
-		events[i] = row.Event
-	}
-	known, err := j.known(events)
-	if err != nil {
-		return nil, err
-	}
-	for i, row := range rows {
-		if known[i].Listed.IsZero() {
-			known[i].Listed = row.Listed
-		}
-		verdicts[i] = j.verdict(row.Event, known[i])
-	}
-	return verdicts, nil
-}
-
-func (j *historyJudge) known(events []heygen.Event) ([]state.Known, error) {
-	return j.look.Events(j.now, events)
-}
-
-func (j *historyJudge) verdict(event heygen.Event, k state.Known) state.Verdict {
-	v := reconcile.Judge(event, k, j.now, j.rules)
-	return state.Verdict{ID: event.ID, Status: v.Status, Proof: v.Proof, Why: v.Why, Credit: v.Credit, Twin: v.Twin}
-}
 
 // sendHistory queues what was planned, a little at a time, and waits until all
 // of it is seen or dead, or replaying stands still.
