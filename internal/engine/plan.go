@@ -123,4 +123,3 @@ func (j *historyJudge) verdict(event heygen.Event, k state.Known) state.Verdict 
 	v := reconcile.Judge(event, k, j.now, j.rules)
 	return state.Verdict{ID: event.ID, Status: v.Status, Proof: v.Proof, Why: v.Why, Credit: v.Credit, Twin: v.Twin}
 }
-

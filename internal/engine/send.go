@@ -211,6 +211,8 @@ func (s *historySender) released(ctx context.Context) (bool, error) {
 	if s.result.Dead == 0 {
 		return false, nil
 	}
+	s.e.turn.take(true) // one judging at a time
+	defer s.e.turn.give()
 	p := s.e.current()
 	if err := s.e.prepare(ctx, p); err != nil {
 		return false, err
