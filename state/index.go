@@ -109,7 +109,9 @@ type place struct {
 	id      string
 }
 
-func (p place) key() []byte { return append(appendTime(make([]byte, 0, 8+len(p.id)), p.created), p.id...) }
+func (p place) key() []byte {
+	return append(appendTime(make([]byte, 0, 8+len(p.id)), p.created), p.id...)
+}
 
 func placeOf(key []byte) place { return place{timeAt(key), string(tail(key, 8))} }
 
