@@ -71,7 +71,8 @@ func retryAfter(header string, now time.Time) (time.Duration, bool) {
 		return 0, false
 	}
 	wait := time.Duration(0)
-	if seconds, err := strconv.ParseUint(header, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+	if strings.Trim(header, "0123456789") == "" { // an error of ParseUint means then too many of them
+		seconds, _ := strconv.ParseUint(header, 10, 64)
 		wait = time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(header); err == nil {
 		wait = at.Sub(now)

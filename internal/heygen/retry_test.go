@@ -25,7 +25,7 @@ func TestRetryAfter(t *testing.T) {
 		{"Fri, 31 Dec 9999 23:59:59 GMT", time.Minute},
 		{"Wed, 01 Apr 2026 11:59:59 GMT", 0}, {"Wed, 01 Apr 2026 12:00:00 GMT", 0},
 		{"", 0}, {"0", 0}, {"-1", 0}, {"-99999999999999999999", 0}, {"1.5", 0}, {"1e3", 0}, {"NaN", 0}, {"Inf", 0},
-		{"0x10", 0}, {"soon", 0}, {"2026-04-01T12:00:05Z", 0}, {"5 seconds", 0}, {"\x00", 0},
+		{"0x10", 0}, {"20000000000000000000A", 0}, {"soon", 0}, {"2026-04-01T12:00:05Z", 0}, {"5 seconds", 0}, {"\x00", 0},
 	} {
 		got, ok := retryAfter(tt.header, now)
 		if got != tt.want || ok != (tt.want > 0) {
