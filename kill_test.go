@@ -287,6 +287,9 @@ func (w *killWorld) liveOnce(life int) {
 	}
 	asked := w.asked.Load()
 	p := w.start(life)
+	if w.random.IntN(4) > 0 { // a start after a kill has a look at the state first, and takes its time
+		w.awaitRequest(p, asked)
+	}
 	w.await(p)
 	walking, reporting, sending := w.listing.Load() > 0, w.reports.flying.Load() > 0, w.replays.flying.Load() > 0
 	starting := w.asked.Load() == asked
@@ -312,6 +315,19 @@ func (w *killWorld) start(life int) *process {
 		return w.site.start(env, "reconcile", "--wait", "--timeout", "20s")
 	}
 	return w.site.start(env, "run")
+}
+
+// awaitRequest lets backstop live until it has asked the listing for something.
+func (w *killWorld) awaitRequest(p *process, before int64) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+	defer cancel()
+	for w.asked.Load() == before && pause(ctx, 2*time.Millisecond) {
+		select {
+		case <-p.done:
+			return
+		default:
+		}
+	}
 }
 
 // await lets backstop live: most often some random time, else until it sends, so

@@ -55,12 +55,16 @@ const restoreSteps = 30
 // then there is what was there before, refused or not as before, or the restored state, with all that it withholds. Never
 // anything else, and never nothing. The restore can be made again as it was.
 func TestARestoreThatFailsAnywhere(t *testing.T) {
+	if told := os.Getenv(victimVariable); told != "" {
+		beKilled(t, told)
+		return
+	}
 	for name, now := range situations() {
 		for how, stop := range map[string]func(*testing.T, past, situation, int) (over bool){"fails": failAt, "is killed": killAt} {
+			if how == "is killed" && (testing.Short() || !now.killed) {
+				continue // slow, and like the others
+			}
 			t.Run(name+" "+how, func(t *testing.T) {
-				if how == "is killed" && (testing.Short() || !now.killed) {
-					t.Skip("slow, and like the others")
-				}
 				once, step := oldCopy(t), 1
 				for ; ; step++ {
 					if step > restoreSteps {
@@ -127,7 +131,7 @@ func killAt(t *testing.T, y past, now situation, step int) bool {
 	t.Helper()
 	told, err := json.Marshal(victim{Path: y.o.Path, Copy: y.copy, Linkless: now.linkless, Step: step})
 	mustDo(t, err)
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestVictimOfAKill$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestARestoreThatFailsAnywhere$")
 	cmd.Env = append(os.Environ(), victimVariable+"="+string(told))
 	out, err := cmd.CombinedOutput()
 	if err == nil {
@@ -139,12 +143,10 @@ func killAt(t *testing.T, y past, now situation, step int) bool {
 	return false
 }
 
-// TestVictimOfAKill is the process that is killed.
-func TestVictimOfAKill(t *testing.T) {
+// beKilled is the process that is killed.
+func beKilled(t *testing.T, told string) {
 	var v victim
-	if told := os.Getenv(victimVariable); told == "" || json.Unmarshal([]byte(told), &v) != nil {
-		t.Skip("it is run by another test")
-	}
+	mustDo(t, json.Unmarshal([]byte(told), &v))
 	n := 0
 	now := situation{linkless: v.Linkless}
 	o := now.options(past{o: Options{Path: v.Path, APIBase: base}}, func(string) error {
