@@ -55,6 +55,7 @@ func TestBackfillSurvivesKills(t *testing.T) {
 type historyWorld struct {
 	t      *testing.T
 	random *rand.Rand
+	moods  *rand.Rand // of the receiver; guarded by mu
 	site   *site
 	heygen *simulate.World
 	ids    []string
@@ -81,7 +82,7 @@ type historyEnd struct {
 }
 
 func newHistoryWorld(t *testing.T, seed uint64) *historyWorld {
-	w := &historyWorld{t: t, random: rand.New(rand.NewPCG(seed, 3)), got: map[string]int{}}
+	w := &historyWorld{t: t, random: rand.New(rand.NewPCG(seed, 3)), moods: rand.New(rand.NewPCG(seed, 4)), got: map[string]int{}}
 	faults := simulate.Faults{TooMany: 0.002, ServerError: 0.003, HTML: 0.001, Truncated: 0.002, ExpiredCursors: 0.003, EmptyPages: 0.001}
 	w.heygen = simulate.New(simulate.Options{
 		Seed: seed, Events: *historyFlag, Span: 2 * 365 * 24 * time.Hour, Faults: faults,
@@ -114,7 +115,7 @@ func (w *historyWorld) receive(rw http.ResponseWriter, r *http.Request) {
 	pause(r.Context(), 3*time.Millisecond) // the work
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.random.IntN(50) == 0 {
+	if w.moods.IntN(50) == 0 {
 		rw.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}

@@ -201,6 +201,7 @@ func (s *Store) commit(t *tx) error {
 // prepare adds to t what rides every commit, and makes sure that the file is still ours.
 func (s *Store) prepare(t *tx) error {
 	if err := s.stillOurs(t.bolt.Size()); err != nil {
+		s.side.tell(s)
 		return err
 	}
 	s.side.begin(s)

@@ -88,7 +88,8 @@ func ofCopy(err error) error {
 	if !errors.Is(err, ErrDamaged) {
 		return err
 	}
-	return copyError{strings.ReplaceAll(err.Error(), remedyDamaged, "it is a copy: use another one")}
+	text := strings.ReplaceAll(err.Error(), remedyDamaged, "use another copy; the state itself was not touched")
+	return copyError{strings.Replace(text, ErrDamaged.Error(), "the copy is damaged", 1)}
 }
 
 type copyError struct{ text string }

@@ -204,7 +204,7 @@ func (s *Store) stillOurs(needs int64) error {
 	}
 	now := identityOf(info)
 	if now.device != s.opened.device || now.inode != s.opened.inode {
-		return fmt.Errorf("state file %s was replaced under the running process; start again to use the new one", s.options.Path)
+		return fmt.Errorf("state file %s was replaced under the running process; start again: what lies there now is used if it is the newest copy, and refused with the way out if it is not", s.options.Path)
 	}
 	if info.Size() < needs {
 		return damaged(s.options.Path, fmt.Sprintf("it was cut off under the running process: %d bytes of at least %d", info.Size(), needs))

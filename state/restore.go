@@ -51,12 +51,12 @@ func Restore(ctx context.Context, o Options, file Copy, who string) (Restoration
 	}
 	draft, err := draftOf(ctx, o, file, present)
 	if err != nil {
-		return Restoration{}, err
+		return Restoration{}, ofCopy(err)
 	}
 	defer os.Remove(draft)
 	done, side, err := prepareDraft(ctx, o, draft, file.Name, who)
 	if err != nil {
-		return done, nameCopy(err, draft, file.Name)
+		return done, nameCopy(ofCopy(err), draft, file.Name)
 	}
 	p := &placing{o: o, draft: draft, side: side, vacant: present == nil, stamp: ".old-" + time.Now().UTC().Format("20060102T150405Z")}
 	err = p.run()

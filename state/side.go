@@ -13,8 +13,9 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// sideEvery is how often the side file is written at most while commits are made.
-const sideEvery = time.Minute
+// sideEvery is how often the side file is written at most while commits are made. What was committed since it was written
+// last can be rolled back without being noticed.
+const sideEvery = 5 * time.Second
 
 // sideFormat is the version of the side file.
 const sideFormat = 1
@@ -22,7 +23,7 @@ const sideFormat = 1
 const remedyOlder = "put the newest copy back with `backstop state restore FILE`, or start anew with `backstop state init --force`, which " +
 	"forgets every report and makes that moment the baseline: what was missed before it is then not judged"
 
-// sideFile is what lies beside the state. It may lag behind the state, by a minute of commits or a kill; ahead of it, it
+// sideFile is what lies beside the state. It may lag behind the state, by some seconds of commits; ahead of it, it
 // proves that the state was rolled back or lost.
 type sideFile struct {
 	Format     int     `json:"format"`
@@ -101,6 +102,13 @@ func (w *sideWriter) begin(s *Store) {
 		w.write(s, false)
 		w.running = true
 	}
+}
+
+// tell writes the side file at once: what lies in the place of the state now may be older than what was committed.
+func (w *sideWriter) tell(s *Store) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.write(s, false)
 }
 
 // refresh writes the side file again when it is old enough.

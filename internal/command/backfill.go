@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -72,7 +73,7 @@ func (f *backfillFlags) read(rate bool) (err error) {
 	switch {
 	case f.all == (f.since != ""):
 		return exit.Errorf(exit.Usage, "write --since 30d for a part of history, or --all for all of it", "backfill takes one of --since and --all")
-	case rate && r.Rate <= 0:
+	case rate && (!(r.Rate > 0) || math.IsInf(r.Rate, 0)):
 		return exit.Errorf(exit.Usage, "write --rate 2 for two a second", "--rate is a positive number")
 	case r.Parallel < 1:
 		return exit.Errorf(exit.Usage, "write --parallel 4", "--parallel is a positive number")
@@ -84,7 +85,9 @@ func (f *backfillFlags) read(rate bool) (err error) {
 	slices.Sort(r.Types)
 	r.Types = slices.Compact(r.Types)
 	r.Who = who()
-	r.Since, r.Until, err = period(f.since, f.until)
+	if r.Since, r.Until, err = period(f.since, f.until); err == nil && !r.Since.Before(time.Now()) {
+		err = exit.Errorf(exit.Usage, "begin in the past, as in --since 30d", "--since %s is no history", stamp(r.Since))
+	}
 	return err
 }
 

@@ -78,11 +78,17 @@ func (p *progress) end() {
 // progressLine says in words how far the work is.
 func progressLine(p engine.BackfillProgress) string {
 	parts := []string{fmt.Sprintf("sent %d of %d", p.Done, p.Total)}
-	if p.Phase == "walk" {
-		parts = []string{fmt.Sprintf("read %d pages, %d events, %d not seen", p.Pages, p.Events, p.Planned)}
+	switch p.Phase {
+	case "mark":
+		parts = []string{fmt.Sprintf("recorded %d of %d", p.Done, p.Total)}
+	case "walk":
+		parts = []string{fmt.Sprintf("read %s, %s, %d not seen", plural(p.Pages, "page"), plural(p.Events, "event"), p.Planned)}
 		if !p.Reached.IsZero() {
 			parts = append(parts, "back to "+stamp(p.Reached))
 		}
+	}
+	if p.Down {
+		return strings.Join(append(parts, "the receiver does not work: tried again until it does"), ", ")
 	}
 	if p.Rate > 0 {
 		parts = append(parts, fmt.Sprintf("%.3g a second", p.Rate))

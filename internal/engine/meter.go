@@ -10,13 +10,14 @@ import (
 
 // BackfillProgress is how far a backfill has come.
 type BackfillProgress struct {
-	Phase   string    `json:"phase"`             // walk or send
+	Phase   string    `json:"phase"`             // walk, send or mark
 	Pages   int       `json:"pages,omitempty"`   // walk: since its beginning, also by processes before this one
 	Events  int       `json:"events,omitempty"`  // walk: listed on them
 	Planned int       `json:"planned,omitempty"` // walk: of these, not seen
 	Reached time.Time `json:"reached,omitzero"`  // walk: the oldest created_at read
 	Done    int       `json:"done,omitempty"`    // send: events seen or dead
 	Total   int       `json:"total,omitempty"`   // send: events to be sent
+	Down    bool      `json:"down,omitempty"`    // send: the receiver does not work now
 	Share   float64   `json:"share"`             // of the phase that is done, from 0 to 1; 0 also where nobody can tell
 	Rate    float64   `json:"rate"`              // events a second in this phase, by this process
 	ETA     float64   `json:"eta_seconds"`       // -1: nobody can tell
@@ -81,15 +82,16 @@ func unread(since, upper time.Time, s state.Segment) float64 {
 	return min(1, max(0, float64(s.Lowest.Sub(since))/float64(whole)))
 }
 
-// sent takes in how many events were finished.
-func (m *meter) sent(done, total int) error {
+// sent takes in how many events were finished, in a phase, and whether the
+// receiver does not work now.
+func (m *meter) sent(phase string, done, total int, down bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	left := 0.0
 	if total > 0 {
 		left = float64(total-done) / float64(total)
 	}
-	return m.tell(BackfillProgress{Phase: "send", Done: done, Total: total}, done, left, total == 0)
+	return m.tell(BackfillProgress{Phase: phase, Done: done, Total: total, Down: down}, done, left, total == 0)
 }
 
 // tell adds rate and ETA, and yields when it is time. It needs m.mu.

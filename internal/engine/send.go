@@ -37,7 +37,7 @@ func (e *Engine) sendHistory(ctx context.Context, b state.Backfill, r BackfillRe
 		if err := s.count(); err != nil {
 			return err
 		}
-		if err := show.sent(s.total-result.Left, s.total); err != nil {
+		if err := show.sent(s.phase(), s.total-result.Left, s.total, e.current().replayer.Down()); err != nil {
 			return err
 		}
 		if done, err := s.over(ctx); done || err != nil {
@@ -203,6 +203,14 @@ func (s *historySender) over(ctx context.Context) (done bool, err error) {
 		return false, nil
 	}
 	return true, s.result.differences(held)
+}
+
+// phase is the word for what the second half does.
+func (s *historySender) phase() string {
+	if s.backfill.History.MarkOnly {
+		return "mark"
+	}
+	return "send"
 }
 
 // released judges the second ids of facts whose kept event has died: each of

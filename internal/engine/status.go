@@ -218,6 +218,9 @@ func (s Status) words(held, withheld string) (string, bool) {
 	add(withheld != "", "%s", withheld)
 	add(s.Counts[state.Dead.String()] > 0, "%d dead (`backstop events --status dead`)", s.Counts[state.Dead.String()])
 	add(s.Counts[state.Listed.String()] > 0, "%d undecided", s.Counts[state.Listed.String()])
+	for _, b := range s.Backfills {
+		add(b.Confirmed && !b.UnderWay, "backfill %d stopped before its end", b.ID)
+	}
 	if len(parts) == 0 {
 		return "all clear: every settled event is seen", true
 	}
