@@ -16,8 +16,7 @@ import (
 
 // FuzzLoad: whatever the file holds, Load ends with a Config that prints and
 // reads back as the same one, or with *Errors of which every line has its place
-// and what to do, and which never quote what came from the
-// environment, nor a secret.
+// and what to do. No message quotes a secret, nor what came from the environment.
 func FuzzLoad(f *testing.F) {
 	text, err := os.ReadFile(manual)
 	if err != nil {
