@@ -96,7 +96,7 @@ func draftOf(ctx context.Context, o Options, file Copy, present *os.File) (name 
 
 // writeDraft writes a draft beside the state, 0600, and makes it durable.
 func writeDraft(path string, r io.Reader) (name string, err error) {
-	draft, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	draft, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+newDraft+"*")
 	if err != nil {
 		return "", err
 	}

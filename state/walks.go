@@ -178,11 +178,7 @@ func (t *tx) setCheckpoint(q heygen.Query, k Kind, c Checkpoint) error {
 	if len(c.Segments) == 0 {
 		return t.delete(t.bucket(bucketCheckpoints), key)
 	}
-	payload, err := json.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("write a checkpoint: %w", err)
-	}
-	return t.put(t.bucket(bucketCheckpoints), key, payload)
+	return t.putJSON(bucketCheckpoints, key, c)
 }
 
 // position is what the memory knows of a walk: all but the checkpoint.

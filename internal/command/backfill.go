@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -136,9 +134,7 @@ func (a *app) agree(plan engine.BackfillPlan, flags backfillFlags) error {
 	if plan.MarkOnly {
 		question = fmt.Sprintf("record %s as seen?", plural(plan.Missed, "event"))
 	}
-	fmt.Fprint(a.Err, question+" [y/N] ")
-	answer, _ := bufio.NewReader(a.In).ReadString('\n')
-	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y") {
+	if a.saysYes(question) {
 		return nil
 	}
 	return exit.Errorf(exit.Usage, "run it again: it goes on from here", "not agreed: nothing was sent")

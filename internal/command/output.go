@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -75,4 +76,11 @@ func plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// saysYes asks a person; whatever is not a yes is a no.
+func (a *app) saysYes(question string) bool {
+	fmt.Fprint(a.Err, question+" [y/N] ")
+	answer, _ := bufio.NewReader(a.In).ReadString('\n')
+	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y")
 }

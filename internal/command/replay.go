@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -81,9 +80,7 @@ func (a *app) confirm(ctx context.Context, c *api.Client, request engine.ReplayR
 	if err != nil || plan.Planned <= askAbove {
 		return err
 	}
-	fmt.Fprintf(a.Err, "send %d events to the receiver? [y/N] ", plan.Planned)
-	answer, _ := bufio.NewReader(a.In).ReadString('\n')
-	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y") {
+	if a.saysYes(fmt.Sprintf("send %d events to the receiver?", plan.Planned)) {
 		return nil
 	}
 	return exit.Errorf(exit.Usage, "answer y, or use --yes", "not confirmed: nothing was sent")

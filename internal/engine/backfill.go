@@ -109,8 +109,8 @@ func (e *Engine) mayBackfill(r BackfillRequest) error {
 // first run it also sets the baseline, so that nothing lies between the two.
 func (e *Engine) beginBackfill(ctx context.Context, r BackfillRequest) (state.Backfill, error) {
 	p := e.current()
-	if _, err := p.client.Page(ctx, heygen.PageRequest{Query: e.historyQueries(r)[0], Limit: 1}); err != nil {
-		return state.Backfill{}, fmt.Errorf("ask the listing for its time: %w", err)
+	if err := askTime(ctx, p, queriesOf(r.Types, r.Entity)[0]); err != nil {
+		return state.Backfill{}, err
 	}
 	newest := p.client.Now().Add(-p.cfg.Reconcile.Settle)
 	if _, begun := e.store.Baseline(); !begun {
@@ -139,21 +139,10 @@ func upperEnd(r BackfillRequest, newest time.Time) time.Time {
 	return r.Until
 }
 
-func (e *Engine) historyQueries(r BackfillRequest) []heygen.Query {
-	if len(r.Types) == 0 {
-		return []heygen.Query{{Entity: r.Entity}}
-	}
-	all := make([]heygen.Query, 0, len(r.Types))
-	for _, name := range r.Types {
-		all = append(all, heygen.Query{Type: name, Entity: r.Entity})
-	}
-	return all
-}
-
 // walkHistory reads every query to its end and sums up what was found.
 func (e *Engine) walkHistory(ctx context.Context, b state.Backfill, r BackfillRequest, show *meter) (BackfillPlan, error) {
 	w := &historyWalk{e: e, backfill: b, show: show, since: b.History.Since, upper: b.Upper}
-	tally, pages, err := w.all(ctx, e.historyQueries(r), r.Parallel)
+	tally, pages, err := w.all(ctx, queriesOf(r.Types, r.Entity), r.Parallel)
 	plan := BackfillPlan{
 		ID: b.ID, Since: b.History.Since, Until: b.Upper, Pages: pages, Events: tally.Listed(), Seen: tally.Seen,
 		InHand: tally.Open, Ignored: tally.Ignored, Bad: tally.Bad, MarkOnly: b.History.MarkOnly, Confirmed: !b.Confirmed.IsZero(), Unpaired: !e.store.Paired(), Lost: e.lostTime(),

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -17,14 +18,29 @@ import (
 // queries lists the walks that the configuration asks for: the whole listing,
 // or one filtered walk per type.
 func queries(cfg *config.Config) []heygen.Query {
-	if len(cfg.Heygen.EventTypes) == 0 {
-		return []heygen.Query{{Entity: cfg.Heygen.EntityID}}
+	return queriesOf(cfg.Heygen.EventTypes, cfg.Heygen.EntityID)
+}
+
+// queriesOf lists the walks that have all events of some types (none: any) and
+// an entity ("": any).
+func queriesOf(types []string, entity string) []heygen.Query {
+	if len(types) == 0 {
+		return []heygen.Query{{Entity: entity}}
 	}
-	all := make([]heygen.Query, 0, len(cfg.Heygen.EventTypes))
-	for _, name := range cfg.Heygen.EventTypes {
-		all = append(all, heygen.Query{Type: name, Entity: cfg.Heygen.EntityID})
+	all := make([]heygen.Query, 0, len(types))
+	for _, name := range types {
+		all = append(all, heygen.Query{Type: name, Entity: entity})
 	}
 	return all
+}
+
+// askTime has the listing tell its time, which is in every answer: one request,
+// of one row.
+func askTime(ctx context.Context, p *parts, q heygen.Query) error {
+	if _, err := p.client.Page(ctx, heygen.PageRequest{Query: q, Limit: 1}); err != nil {
+		return fmt.Errorf("ask the listing for its time: %w", err)
+	}
+	return nil
 }
 
 // newWalkers makes one walker per query. A nil store is a preview's: it only

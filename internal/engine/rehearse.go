@@ -15,9 +15,9 @@ import (
 // rehearse tells what a backfill would find, and writes nothing.
 func (e *Engine) rehearse(ctx context.Context, r BackfillRequest, show *meter) (BackfillPlan, error) {
 	p := e.current()
-	queries := e.historyQueries(r)
-	if _, err := p.client.Page(ctx, heygen.PageRequest{Query: queries[0], Limit: 1}); err != nil {
-		return BackfillPlan{}, fmt.Errorf("ask the listing for its time: %w", err)
+	queries := queriesOf(r.Types, r.Entity)
+	if err := askTime(ctx, p, queries[0]); err != nil {
+		return BackfillPlan{}, err
 	}
 	upper := upperEnd(r, p.client.Now().Add(-p.cfg.Reconcile.Settle)).Truncate(time.Second)
 	re := &rehearsal{
