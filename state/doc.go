@@ -43,6 +43,7 @@
 //	              number 8 ‖ query                  how far it has read a query
 //	planned       number 8 → bucket:                what a backfill has found not seen and not queued yet:
 //	                created_at 8 ‖ id               record with event_data, as in open
+//	positions     name of a source                  how far it has been read, as the source writes it
 //
 // A query as key is event type ‖ 0 ‖ entity. Payloads not drawn byte by byte are JSON objects.
 //

@@ -20,6 +20,7 @@ const (
 	bucketActs        = "acts"
 	bucketBackfills   = "backfills"
 	bucketPlanned     = "planned"
+	bucketPositions   = "positions"
 )
 
 // bucketNames lists them all.
@@ -27,7 +28,7 @@ func bucketNames() []string {
 	return []string{
 		bucketMeta, bucketTypes, bucketOpen, bucketIndex, bucketLedger, bucketDetails, bucketDays, bucketInbox, bucketReported,
 		bucketCredits, bucketCheckpoints, bucketMarks, bucketCoverage, bucketPasses, bucketQuarantine, bucketActs,
-		bucketBackfills, bucketPlanned,
+		bucketBackfills, bucketPlanned, bucketPositions,
 	}
 }
 

@@ -103,13 +103,72 @@ func (s Start) String() string {
 	return s.At.Format(time.RFC3339)
 }
 
-// Source is one way of knowing what the receiver has.
+// Source is one way of knowing what the receiver has. Of the parts below the
+// kind only its own is filled in.
 type Source struct {
-	Kind string // SourceReport
+	Kind    string // one of the kinds below
+	Tap     TapSource
+	Log     LogSource
+	Query   QuerySource
+	Command CommandSource
 }
 
-// SourceReport is the source that waits to be told: POST /v1/seen.
-const SourceReport = "report"
+// The kinds of sources.
+const (
+	SourceReport = "report"  // the receiver tells: POST /v1/seen
+	SourceMirror = "mirror"  // a copy of the push: POST /v1/mirror
+	SourceTap    = "tap"     // a reverse proxy in front of the receiver
+	SourceLog    = "log"     // a log of the receiver, or of what stands in front of it
+	KindQuery    = "query"   // the receiver's database
+	KindCommand  = "command" // a program that knows
+)
+
+// TapSource listens for pushes and passes them on to the receiver.
+type TapSource struct {
+	Listen string // host:port
+}
+
+// LogSource reads lines: JSON, with a JSONPath (RFC 9535) for each field, or
+// text, with a pattern whose named groups are the fields.
+type LogSource struct {
+	Path    string // of the file; else Journal
+	Journal string // the systemd unit whose journal is read
+	Pattern string // a regular expression; "": lines are JSON
+	Fields  LogFields
+}
+
+// LogFields are JSONPaths; "" is a field that lines do not have. In a pattern
+// the groups have the names of the keys: event_id, event_type and so on.
+type LogFields struct {
+	EventID    string
+	EventType  string // with EventData, the content of a push without an id
+	EventData  string
+	Status     string // the answer to the push; only lines with a 2xx count
+	ReceivedAt string
+}
+
+// QuerySource asks a database, read only.
+type QuerySource struct {
+	Driver  string // DriverPostgres, DriverMySQL or DriverSQLite
+	DSN     secret.Secret
+	SQL     string        // with one parameter: the ids, or with Content the entities
+	Content bool          // rows are event_type and entity_id, for a table without event ids
+	Timeout time.Duration // of one question
+}
+
+// The databases that can be asked.
+const (
+	DriverPostgres = "postgres"
+	DriverMySQL    = "mysql" // and MariaDB
+	DriverSQLite   = "sqlite"
+)
+
+// CommandSource asks a program: ids on its standard input, those that the
+// receiver has on its standard output.
+type CommandSource struct {
+	Argv    []string
+	Timeout time.Duration // of one question
+}
 
 // Replay bounds the sending.
 type Replay struct {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/textproto"
+	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -119,7 +120,7 @@ func (d *decoder) seen(v value) {
 
 func (d *decoder) addSource(v value, s Source) {
 	for _, have := range d.config.Seen {
-		if have == s {
+		if reflect.DeepEqual(have, s) {
 			d.wrong(v, "is listed twice, remove one")
 			return
 		}
