@@ -115,12 +115,12 @@ type Source struct {
 
 // The kinds of sources.
 const (
-	SourceReport = "report"  // the receiver tells: POST /v1/seen
-	SourceMirror = "mirror"  // a copy of the push: POST /v1/mirror
-	SourceTap    = "tap"     // a reverse proxy in front of the receiver
-	SourceLog    = "log"     // a log of the receiver, or of what stands in front of it
-	KindQuery    = "query"   // the receiver's database
-	KindCommand  = "command" // a program that knows
+	SourceReport  = "report"  // the receiver tells: POST /v1/seen
+	SourceMirror  = "mirror"  // a copy of the push: POST /v1/mirror
+	SourceTap     = "tap"     // a reverse proxy in front of the receiver
+	SourceLog     = "log"     // a log of the receiver, or of what stands in front of it
+	SourceQuery   = "query"   // the receiver's database
+	SourceCommand = "command" // a program that knows
 )
 
 // TapSource listens for pushes and passes them on to the receiver.
