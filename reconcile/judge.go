@@ -24,7 +24,7 @@ type Verdict struct {
 	Status state.Status
 	Proof  state.Proof // how it is known that the receiver has it; None unless Status is Seen
 	Why    string      // one sentence for people; never empty
-	Credit uint64      // the anonymous push that accounts for the event; 0: none
+	Credit uint64      // the push that accounts for the event by its content; 0: none
 	Twin   string      // the kept event of the same fact; "": none
 
 	Withheld bool // missed, but not to be sent before a person asks: what became of it was lost
@@ -71,8 +71,8 @@ func proven(k state.Known) (Verdict, bool) {
 		return Verdict{Status: state.Seen, Proof: k.Reported, Why: k.Reported.Why(k.ReportedAt)}, true
 	case k.Credit != 0:
 		return Verdict{
-			Status: state.Seen, Proof: state.Report, Credit: k.Credit,
-			Why: "its content matches an anonymous push reported" + at(k.CreditAt),
+			Status: state.Seen, Proof: k.CreditBy, Credit: k.Credit,
+			Why: state.CreditWhy(k.Linked, k.CreditAt),
 		}, true
 	}
 	return Verdict{}, false
@@ -187,13 +187,6 @@ func storedWhy(k state.Known) string {
 		return k.Why
 	}
 	return fmt.Sprintf("%s%s", k.Status, comma(k.At))
-}
-
-func at(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return " at " + stamp(t)
 }
 
 func comma(t time.Time) string {

@@ -111,12 +111,12 @@ func TestJudge(t *testing.T) {
 		{"baseline on record", old, state.Known{Status: state.Seen, Proof: state.Baseline, At: half}, policy,
 			Verdict{Status: state.Seen, Proof: state.Baseline, Why: "baseline: older than the first run"}},
 
-		{"accounted for by an anonymous push", fresh, state.Known{Credit: 7, CreditAt: half}, policy,
-			Verdict{Status: state.Seen, Proof: state.Report, Credit: 7, Why: "its content matches an anonymous push reported at 2026-03-25T11:30:00Z"}},
+		{"accounted for by an anonymous push", fresh, state.Known{Credit: 7, CreditAt: half, CreditBy: state.Mirror}, policy,
+			Verdict{Status: state.Seen, Proof: state.Mirror, Credit: 7, Why: "an anonymous push with its content arrived at 2026-03-25T11:30:00Z"}},
 		{"an id beats a credit", old, state.Known{Reported: state.Report, ReportedAt: half, Credit: 7}, policy,
 			Verdict{Status: state.Seen, Proof: state.Report, Why: reported}},
-		{"a credit beats a twin", old, state.Known{Credit: 7, CreditAt: half, Twin: "evt_1", TwinStatus: state.Missed}, policy,
-			Verdict{Status: state.Seen, Proof: state.Report, Credit: 7, Why: "its content matches an anonymous push reported at 2026-03-25T11:30:00Z"}},
+		{"a credit beats a twin", old, state.Known{Credit: 7, CreditAt: half, CreditBy: state.Mirror, Twin: "evt_1", TwinStatus: state.Missed}, policy,
+			Verdict{Status: state.Seen, Proof: state.Mirror, Credit: 7, Why: "an anonymous push with its content arrived at 2026-03-25T11:30:00Z"}},
 
 		{"twin of a seen one", old, state.Known{Twin: "evt_1", TwinStatus: state.Seen, TwinProof: state.Tap}, policy,
 			Verdict{Status: state.Seen, Proof: state.Tap, Twin: "evt_1", Why: "same fact as evt_1"}},

@@ -172,6 +172,9 @@ func (t *tx) meet(now time.Time, p place, n named) error {
 		t.counts().matched++
 		t.dirty()
 	}
+	if err := t.unlink(n.id); err != nil {
+		return err
+	}
 	l, ok, err := t.ledgerLine(p)
 	if err != nil || !ok {
 		return err
@@ -194,7 +197,7 @@ func (l line) strengthened(proof Proof, at time.Time) (better line, ok bool) {
 		return l, false
 	}
 	l.status, l.proof, l.at = Seen, proof, at
-	l.flags &^= flagTwin
+	l.flags &^= flagTwin | flagContent
 	return l, true
 }
 

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,7 +17,13 @@ type ClaimRules struct {
 	BackoffMin, BackoffMax time.Duration   // used when Next is nil; 0: 5 s and 1 h
 	Next                   func(attempt int) time.Duration
 	Probe                  bool // prefer the due event whose last attempt is longest ago
+	// Asked reports whether the sources were asked about an event a moment ago. The first in turn of which it is false is
+	// not claimed, but given back with ErrAsk. nil: there is nobody to ask.
+	Asked func(id string) bool
 }
+
+// ErrAsk says that the sources must be asked before the next event is claimed; see Due.
+var ErrAsk = errors.New("the sources were not asked about the next event")
 
 // Claim is the permission to send one event once. It ends with Settle or Release.
 type Claim struct {
@@ -70,6 +77,9 @@ func (s *Store) Claim(r ClaimRules) (c *Claim, wait time.Duration, err error) {
 		if err != nil || id == "" {
 			return nil, wait, err
 		}
+		if r.Asked != nil && !r.Asked(id) {
+			return nil, 0, ErrAsk
+		}
 		err = s.update(false, func(t *tx) error {
 			c, err = t.intend(r, id)
 			return err
@@ -82,6 +92,50 @@ func (s *Store) Claim(r ClaimRules) (c *Claim, wait time.Duration, err error) {
 		}
 		// It turned seen, was taken, or its record is damaged and gone: look again.
 	}
+}
+
+// Due lists the events that may be claimed next: the first in turn, and up to limit that are due, in the order of each
+// lane. They come with their data. Some may wait for another one of their entity.
+func (s *Store) Due(r ClaimRules, limit int) (events []heygen.Event, err error) {
+	err = s.view(func(t *tx) error {
+		first, _, err := t.pick(r)
+		if err != nil || first == "" {
+			return err
+		}
+		for _, id := range t.dueAfter(first, r, limit) {
+			one, err := t.readOpen(id, true)
+			if err != nil || one == nil {
+				continue // whoever claims it meets the damage
+			}
+			events = append(events, one.event())
+		}
+		return nil
+	})
+	return events, err
+}
+
+// dueAfter lists ids that are due, each lane in its order, behind the first in turn.
+func (t *tx) dueAfter(first string, r ClaimRules, limit int) []string {
+	ids := []string{first}
+	for _, stage := range []byte{stageLive, stageOld} {
+		left := (limit - len(ids) + 1) / 2 // half of what is left to the live lane, the rest to the old one
+		if stage == stageOld {
+			left = limit - len(ids)
+		}
+		t.stageRows(stage, place{}, func(p place, e entry) bool {
+			if left > 0 && p.id != first && t.claimable(r, p, e) && !e.due.After(r.Now) {
+				ids = append(ids, p.id)
+				left--
+			}
+			return left > 0
+		})
+	}
+	return ids
+}
+
+// claimable reports whether an event may be claimed as far as it itself goes, once it is due.
+func (t *tx) claimable(r ClaimRules, p place, e entry) bool {
+	return !e.withheld && !r.Exclude[p.id] && (!r.Manual || e.manual) && !t.flies(p.id)
 }
 
 // pick chooses an event, first in the preferred lane.
@@ -106,7 +160,7 @@ func (t *tx) pick(r ClaimRules) (id string, wait time.Duration, err error) {
 func (t *tx) pickIn(stage byte, r ClaimRules, soonest *time.Time) (id string) {
 	var tried time.Time
 	t.stageRows(stage, place{}, func(p place, e entry) bool {
-		if e.withheld || r.Exclude[p.id] || r.Manual && !e.manual || t.flies(p.id) {
+		if !t.claimable(r, p, e) {
 			return true
 		}
 		if e.due.After(r.Now) {
@@ -208,5 +262,6 @@ func (t *tx) provenNow(now time.Time, r *record) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	return true, t.credited(now, r, c, ending{status: Seen, proof: c.proof, at: c.at, why: anonymous(c.at)})
+	err = t.credited(now, r, c, ending{status: Seen, proof: c.proof, at: c.at, why: c.why(), content: true}, sp)
+	return true, errors.Join(err, t.take(sp))
 }

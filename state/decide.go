@@ -11,7 +11,8 @@ type Verdict struct {
 	Status Status
 	Proof  Proof
 	Why    string
-	Credit uint64 // the anonymous push that accounts for it; 0: none
+	Credit uint64 // the push that accounts for it by its content; 0: none
+	Linked string // the other id that this push came with; "": none
 	Twin   string // the kept event of the same fact; "": none
 	Lane   Lane
 	Reason Reason // why it will be replayed; "": missed
@@ -130,8 +131,8 @@ func (t *tx) decide(now time.Time, v Verdict, sp spent) (Verdict, bool, error) {
 	}
 	if v.Status != Ignored && (v.Status != Seen || v.Credit != 0) {
 		if c, ok := t.creditFor(old.fact, old.created, v.Credit); ok {
-			e := ending{status: Seen, proof: c.proof, at: c.at, why: anonymous(c.at)}
-			return Verdict{ID: v.ID, Status: Seen, Proof: c.proof, Credit: c.seq, Why: e.why}, true, t.credited(now, old, c, e)
+			e := ending{status: Seen, proof: c.proof, at: c.at, why: c.why(), content: true}
+			return Verdict{ID: v.ID, Status: Seen, Proof: c.proof, Credit: c.seq, Linked: c.id, Why: e.why}, true, t.credited(now, old, c, e, sp)
 		}
 		if v.Credit != 0 {
 			return v, false, nil // another event took it
@@ -158,8 +159,8 @@ func mayDecide(r *record, v Verdict) bool {
 	return v.Status == Seen || v.Status == Ignored
 }
 
-func (t *tx) credited(now time.Time, r *record, c credit, e ending) error {
-	if err := t.spend(c); err != nil {
+func (t *tx) credited(now time.Time, r *record, c credit, e ending, sp spent) error {
+	if err := t.account(c, sp); err != nil {
 		return err
 	}
 	return t.finish(now, r, e)

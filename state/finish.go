@@ -14,6 +14,8 @@ type ending struct {
 	at     time.Time // when the receiver got it; when it was ignored
 	why    string    // "": the line says it all
 	twin   string    // the kept event of the same fact
+
+	content bool // a push with its content is the proof
 }
 
 // finish moves an unfinished event to the ledger. Its event_data is deleted: it is the customers' data. Twins that waited
@@ -31,6 +33,9 @@ func (t *tx) finish(now time.Time, r *record, e ending) error {
 	d.why, d.twin = e.why, e.twin
 	if e.twin != "" {
 		l.flags |= flagTwin
+	}
+	if e.content {
+		l.flags |= flagContent
 	}
 	if d.worth() {
 		l.flags |= flagDetails

@@ -53,6 +53,9 @@ func (t *tx) forget(now time.Time, id string, places map[string]place, sp spent)
 		r.status, r.proof, r.twin, r.why, r.at = Settling, None, "", "its record was forgotten: judged again", now
 		return true, t.saveOpen(old, r)
 	}
+	if err := t.unlink(id); err != nil {
+		return false, err
+	}
 	if one, ok := t.inboxOf(id); ok {
 		t.leave(sp, id, one)
 		found = true

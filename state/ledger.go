@@ -12,6 +12,7 @@ import (
 const (
 	flagTwin    = 1 << iota // seen only as the twin of another: it is no kept event for a third
 	flagDetails             // it has a row in details
+	flagContent             // its proof is a push with its content; details tell which
 )
 
 // line is the payload of a finished event in the ledger, 37 bytes.

@@ -64,7 +64,7 @@ func verdictOf(id string, k Known, settled bool) Verdict {
 	case k.Reported != None:
 		v.Status, v.Proof = Seen, k.Reported
 	case k.Credit != 0:
-		v.Status, v.Proof, v.Credit = Seen, Report, k.Credit
+		v.Status, v.Proof, v.Credit = Seen, k.CreditBy, k.Credit
 	case k.Status == Ignored:
 		v.Status = Ignored
 	case k.Twin != "":

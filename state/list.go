@@ -249,7 +249,7 @@ func lineWhy(l line, d story) string {
 	if d.twin != "" && l.flags&flagTwin != 0 {
 		return sameFact(d.twin)
 	}
-	if l.status == Ignored || l.proof == Report && d.why != "" {
+	if l.status == Ignored || l.flags&flagContent != 0 {
 		return d.why
 	}
 	switch l.proof {

@@ -12,6 +12,7 @@ type Policy struct {
 	Settle         time.Duration
 	CollapseWindow time.Duration // 0: nothing is collapsed
 	History        bool          // a backfill asks: that an event is older than the baseline is no receipt
+	Heard          *Heard        // what is known beside the state; nil: nothing
 }
 
 // Known is everything that Judge needs about one event. The zero value says
@@ -25,8 +26,10 @@ type Known struct {
 	Walking    bool   // found by a walk that has not ended; Judgeable leaves those out, so Look never sets it
 	Reported   Proof  // a recorder knows the id; None otherwise
 	ReportedAt time.Time
-	Credit     uint64 // an anonymous push that accounts for it; 0: none
+	Credit     uint64 // a push that accounts for it by its content; 0: none
 	CreditAt   time.Time
+	CreditBy   Proof
+	Linked     string // the other id that this push came with; "": it was anonymous
 	Twin       string // the kept event of the same fact within the collapse window; "": none
 	TwinStatus Status
 	TwinProof  Proof
@@ -73,7 +76,7 @@ type subject struct {
 	*Known
 }
 
-// Look begins to look events up. s may be nil: then nothing is known but what the Look itself meets.
+// Look begins to look events up. s may be nil: then nothing is known but p.Heard and what the Look itself meets.
 func (s *Store) Look(p Policy) *Look {
 	if s != nil {
 		s.rows.mu.Lock()
@@ -94,12 +97,13 @@ func (l *Look) Events(now time.Time, events []heygen.Event) ([]Known, error) {
 		}
 	}
 	l.forget(subjects)
+	credits := l.memory(subjects)
 	if l.s == nil {
 		l.settle(now, subjects)
+		l.give(subjects, credits)
 		l.match(subjects, nil)
 		return known, nil
 	}
-	credits := l.memory(subjects)
 	err := l.s.view(func(t *tx) error {
 		if err := t.lookUp(subjects, l.p.History); err != nil {
 			return err
@@ -136,16 +140,37 @@ func (l *Look) forget(subjects []subject) {
 func (l *Look) memory(subjects []subject) map[heygen.Fact][]credit {
 	credits := make(map[heygen.Fact][]credit)
 	for _, q := range subjects {
-		if one, ok := l.s.rows.reported(q.event.ID); ok {
-			q.Reported, q.ReportedAt = one.proof, one.at()
-		}
+		l.reported(q)
 		if !q.fact.IsZero() && credits[q.fact] == nil {
-			if list := l.s.rows.creditsOf(q.fact); len(list) > 0 {
+			if list := l.creditsOf(q.fact); len(list) > 0 {
 				credits[q.fact] = list
 			}
 		}
 	}
 	return credits
+}
+
+// reported asks whether a push with the id of an event came in. Its content is then nobody else's.
+func (l *Look) reported(q subject) {
+	if l.s != nil {
+		if one, ok := l.s.rows.reported(q.event.ID); ok {
+			q.Reported, q.ReportedAt = one.proof, one.at()
+		}
+		if c, ok := l.s.rows.linkOf(q.event.ID); ok {
+			l.given[c.seq] = true
+		}
+	}
+	if one, ok := l.p.Heard.id(q.event.ID); ok && one.Proof.Stronger(q.Reported) {
+		q.Reported, q.ReportedAt = one.Proof, one.At
+	}
+}
+
+func (l *Look) creditsOf(fact heygen.Fact) []credit {
+	heard := l.p.Heard.credits(fact)
+	if l.s == nil {
+		return heard
+	}
+	return append(l.s.rows.creditsOf(fact), heard...)
 }
 
 // lookUp does the cheap look-ups: by id, and in the ledger by the exact key. For history a baseline line says nothing.
@@ -186,7 +211,7 @@ func (t *tx) fromLedger(q subject, p place, l line) {
 		return
 	}
 	d := t.storyAt(p)
-	q.Why, q.Twin = d.why, d.twin
+	q.Why, q.Twin = lineWhy(l, d), d.twin
 }
 
 // settle notes which subjects are old enough to be judged.
@@ -209,7 +234,7 @@ func (l *Look) give(subjects []subject, credits map[heygen.Fact][]credit) {
 		for _, c := range credits[q.fact] {
 			if !l.given[c.seq] && c.covers(q.place.created, l.p.Settle) {
 				l.given[c.seq] = true
-				q.Credit, q.CreditAt = c.seq, c.at
+				q.Credit, q.CreditAt, q.CreditBy, q.Linked = c.seq, c.at, c.proof, c.id
 				break
 			}
 		}
@@ -245,7 +270,7 @@ func (q subject) proof() Proof {
 	if q.Reported != None {
 		return q.Reported
 	}
-	return Report
+	return q.CreditBy
 }
 
 func (l *Look) meet(fact heygen.Fact, m sight) {

@@ -141,6 +141,9 @@ func (t *tx) list(p Pages, e heygen.Event, m meeting, sp spent, tally *Tally) er
 		if n.proof != Import {
 			t.counts().matched++
 		}
+		if err := t.unlink(e.ID); err != nil {
+			return err
+		}
 		return t.listSeen(p.Now, e, m, n)
 	case t.isBaseline(p, e):
 		tally.Baseline++

@@ -8,11 +8,11 @@ import (
 	"backstop/internal/heygen"
 )
 
-// Sighting is one thing that the receiver has: an event by its id, or, without an
-// id, an anonymous push by its content.
+// Sighting is one thing that the receiver has: an event by its id, an anonymous
+// push by its content, or a push of which both are known.
 type Sighting struct {
 	ID    string
-	Fact  heygen.Fact // used only when ID is ""
+	Fact  heygen.Fact // counts where ID is "", or no event of that id is listed
 	At    time.Time   // when the receiver got it; zero: now
 	Proof Proof
 }
@@ -50,7 +50,7 @@ func (t *tx) record(now time.Time, seen []Sighting) (n int, err error) {
 		switch {
 		case one.ID != "":
 			n++
-			err = t.recordID(now, named{one.ID, one.Proof, at.Truncate(time.Second)}, met, &fresh, &imports, sp)
+			err = t.recordPush(now, named{one.ID, one.Proof, at.Truncate(time.Second)}, one.Fact, met, &fresh, &imports, sp)
 		case !one.Fact.IsZero():
 			n++
 			err = t.recordFact(now, one.Fact, at, one.Proof)
@@ -72,6 +72,15 @@ func (t *tx) record(now time.Time, seen []Sighting) (n int, err error) {
 		return 0, err
 	}
 	return n, t.addInbox(now, fresh)
+}
+
+// recordPush notes one id, and where its event is not listed yet the content of the push beside it.
+func (t *tx) recordPush(now time.Time, n named, fact heygen.Fact, met map[string]int, fresh, imports *[]named, sp spent) error {
+	before := len(*fresh)
+	if err := t.recordID(now, n, met, fresh, imports, sp); err != nil || len(*fresh) == before {
+		return err
+	}
+	return t.link(n, fact)
 }
 
 // recordID notes one id: at its event, or among those to be added.
@@ -132,6 +141,9 @@ func (t *tx) recordOpen(now time.Time, r *record, n named, err error) error {
 	if n.proof != Import {
 		t.counts().matched++
 	}
+	if err := t.unlink(n.id); err != nil {
+		return err
+	}
 	return t.finish(now, r, ending{status: Seen, proof: n.proof, at: n.at})
 }
 
@@ -155,17 +167,13 @@ func (t *tx) recordFact(now time.Time, fact heygen.Fact, at time.Time, proof Pro
 			return err
 		}
 		if r != nil && r.fact == fact {
-			return t.finish(now, r, ending{status: Seen, proof: proof, at: c.at, why: anonymous(c.at)})
+			return t.finish(now, r, ending{status: Seen, proof: proof, at: c.at, why: c.why(), content: true})
 		}
 	}
 	if t.echo(fact, at) {
 		return nil
 	}
-	return t.addCredit(fact, at, proof)
-}
-
-func anonymous(at time.Time) string {
-	return "an anonymous push with its content arrived at " + at.UTC().Format(time.RFC3339)
+	return t.addCredit(credit{fact: fact, at: at, proof: proof})
 }
 
 // echo takes a replay that an anonymous report may be of.

@@ -52,7 +52,8 @@ type rows struct {
 	collapse time.Duration
 	inbox    map[string]report
 	crowd    int                      // the most that were in inbox since it was made
-	credits  map[heygen.Fact][]credit // oldest first
+	credits  map[heygen.Fact][]credit // in the order of their use
+	links    map[string]credit        // those that came with an id, by it
 	recent   map[string]finished
 	order    []string // of recent, a ring
 	next     int      // place in order
@@ -72,6 +73,7 @@ type overlay struct {
 	inbox   map[string]*report // nil: taken out
 	credits map[uint64]bool    // spent
 	added   map[heygen.Fact][]credit
+	links   map[string]credit
 	recent  map[string]finished
 	flying  map[string]*flight // nil: landed
 	echoes  map[time.Time]bool // taken
@@ -83,6 +85,7 @@ func (t *tx) over() *overlay {
 	if o.owner != t {
 		*o = overlay{
 			owner: t, inbox: make(map[string]*report), credits: make(map[uint64]bool), added: make(map[heygen.Fact][]credit),
+			links:  make(map[string]credit),
 			recent: make(map[string]finished), flying: make(map[string]*flight),
 			echoes: make(map[time.Time]bool),
 		}
@@ -99,6 +102,7 @@ func (t *tx) loadRows() error {
 	r.settle, r.collapse = defaultSettle, t.s.options.CollapseWindow
 	r.inbox = make(map[string]report)
 	r.credits = make(map[heygen.Fact][]credit)
+	r.links = make(map[string]credit)
 	r.recent = make(map[string]finished)
 	r.flying = make(map[string]flight)
 	r.echoes = make(map[heygen.Fact][]time.Time)

@@ -96,7 +96,7 @@ func (t *tx) settleFinished(o Outcome, flown flight) (Status, error) {
 	before := l
 	if o.Status == Seen && (l.status == Ignored || Replay.Stronger(l.proof)) { // also where a person had given it up
 		l.status, l.proof, l.at = Seen, Replay, o.Now
-		l.flags &^= flagTwin
+		l.flags &^= flagTwin | flagContent
 	}
 	d := t.storyAt(p)
 	d.attempts = closeAttempt(d.attempts, o.Attempt)
