@@ -15,7 +15,7 @@ const lookAgain = time.Minute
 type permit struct {
 	hold    string        // why nothing may be sent until somebody acts; "" it may
 	blocked bool          // not now, but by itself later: a probe is not due or under way
-	wait    time.Duration // for which it is blocked; 0: until the probe has landed
+	wait    time.Duration // until it is worth another look; 0: until the probe has landed, or somebody acts
 	manual  bool          // only what a person asked for: unpaired
 	probe   bool          // one at a time, another event each time
 	secrets []string      // for the signature
@@ -42,12 +42,12 @@ func (r *Replayer) permit(now time.Time, probe bool) permit {
 func (r *Replayer) receiverPermit(now time.Time, probe bool) permit {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.full != nil && !now.Before(r.fullTil) {
-		r.full = nil
+	if !now.Before(r.stopped.till) {
+		r.stopped = stopped{}
 	}
 	rec := r.store.Receiver()
 	if why := r.holdWhy(rec); why != "" {
-		return permit{hold: why}
+		return permit{hold: why, wait: max(0, r.stopped.till.Sub(now))}
 	}
 	p := permit{manual: !r.store.Paired()}
 	switch {
@@ -82,10 +82,8 @@ func (r *Replayer) holdWhy(rec state.Receiver) string {
 		return r.unusable.Error()
 	case rec.Paused != "":
 		return "paused by " + rec.PausedBy + ": " + rec.Paused
-	case r.full != nil:
-		return r.full.Error()
 	}
-	return ""
+	return r.stopped.why
 }
 
 // Paused says for people why replaying is held back now: watch only, paused by

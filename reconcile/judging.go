@@ -26,44 +26,51 @@ type Judged struct {
 	Settling, Listed, Missed, Seen, Ignored int
 	Types                                   map[string]int // newly missed events by type
 	Mismatch                                string         // why reported ids cannot be the listing's; "" fine
+	Failed                                  string         // why a source could not answer; "" all did
 }
 
 // Judging judges what walks have listed. One pass runs at a time.
 type Judging struct {
-	store  *state.Store
-	policy Policy
-	log    *slog.Logger
+	store   *state.Store
+	sources *Sources
+	policy  Policy
+	log     *slog.Logger
+	linked  bool // it was said that pushes have other ids than the listing
 }
 
-// NewJudging judges the events of s by p, whose Baseline, Floor and Lost are taken
-// anew from s at each pass. A nil log discards.
-func NewJudging(s *state.Store, p Policy, log *slog.Logger) *Judging {
+// NewJudging judges the events of s by what s and sources know and by p, whose
+// Baseline, Floor and Lost are taken anew from s at each pass. A nil log discards.
+func NewJudging(s *state.Store, sources *Sources, p Policy, log *slog.Logger) *Judging {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Judging{store: s, policy: p, log: log}
+	return &Judging{store: s, sources: sources, policy: p, log: log}
 }
 
 // Pass judges every event that no unfinished walk holds back, oldest first, and
 // writes the verdicts down. Newly missed events are queued in the live lane.
-// now is the time of the whole pass; walking are the walks under way.
+// now is the time of the whole pass; walking are the walks under way. A source
+// that fails is no error, but Judged.Failed says so.
 //
-// A pass that ends early, by ctx or by an error, leaves the rest for the next
-// one: each batch is decided in a transaction of its own, and judging an event
-// again gives the same verdict.
+// ctx ends what is asked of sources; what is on record is judged to the end, in
+// the little time that it takes. A pass that ends early leaves the rest for the
+// next one: each batch is decided in a transaction of its own, and judging an
+// event again gives the same verdict.
 func (j *Judging) Pass(ctx context.Context, now time.Time, walking map[uint64]bool) (Judged, error) {
 	sum := Judged{Types: map[string]int{}}
 	p := j.current()
+	var err error
+	if p.SourceFailed, err = j.sources.Sync(ctx); err != nil {
+		return sum, err
+	}
+	sum.Failed = p.SourceFailed
 	look := j.store.Look(state.Policy{Settle: p.Settle, CollapseWindow: p.CollapseWindow})
 	for after := ""; ; {
-		if err := ctx.Err(); err != nil {
-			return sum, err
-		}
 		rows, next, err := j.store.Judgeable(now, walking, after, judgeBatch)
 		if err != nil {
 			return sum, fmt.Errorf("judge: %w", err)
 		}
-		if err := j.batch(look, rows, now, p, &sum); err != nil {
+		if err := j.batch(ctx, look, rows, now, p, &sum); err != nil {
 			return sum, fmt.Errorf("judge: %w", err)
 		}
 		if next == "" {
@@ -82,20 +89,28 @@ func (j *Judging) current() Policy {
 	return p
 }
 
-func (j *Judging) batch(look *state.Look, rows []state.Row, now time.Time, p Policy, sum *Judged) error {
+func (j *Judging) batch(ctx context.Context, look *state.Look, rows []state.Row, now time.Time, p Policy, sum *Judged) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	known, err := look.Events(now, eventsOf(rows))
+	events := eventsOf(rows)
+	known, err := look.Events(now, events)
 	if err != nil {
 		return err
 	}
-	// Sources that are asked (query, command) come in here, between what is
-	// on record and the verdict: only events without a record are asked about,
-	// a yes is recorded, and a failure goes into p.SourceFailed.
+	all, answers, err := j.sources.Verdicts(ctx, now, events, known, p)
+	if err != nil {
+		return err
+	}
+	if answers.Spoke {
+		if err := j.store.SetPaired(); err != nil {
+			return err
+		}
+	}
+	sum.Failed = also(sum.Failed, answers.Failed)
 	var verdicts []state.Verdict
 	for i, row := range rows {
-		v := Judge(row.Event, known[i], now, p)
+		v := all[i]
 		if v.Status == state.Settling {
 			sum.Settling++
 		}
@@ -122,8 +137,18 @@ func (j *Judging) decide(now time.Time, rows []state.Row, verdicts []state.Verdi
 	}
 	for _, v := range applied {
 		sum.count(v.Status, types[v.ID])
+		j.warnLinked(v)
 	}
 	return nil
+}
+
+// warnLinked says, once, that pushes come with other ids than the listing has.
+func (j *Judging) warnLinked(v state.Verdict) {
+	if v.Linked == "" || j.linked {
+		return
+	}
+	j.linked = true
+	j.log.Warn("a push came with another event id than the listing has; such pushes are matched by content", "event_id", v.ID, "pushed_as", v.Linked)
 }
 
 func (s *Judged) count(status state.Status, eventType string) {

@@ -31,7 +31,7 @@ func TestPassJudgesWhatWasListed(t *testing.T) {
 		if _, err := s.Record(time.Now(), seen); err != nil {
 			t.Fatal(err)
 		}
-		j := NewJudging(s, judgePolicy(), nil)
+		j := NewJudging(s, nil, judgePolicy(), nil)
 		sum, err := j.Pass(t.Context(), time.Now(), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -56,7 +56,7 @@ func TestPassLeavesWalksUnderWayAlone(t *testing.T) {
 		if _, err := s.CommitPages(state.Pages{Walk: 9, Events: eventsTo(3), Now: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		j := NewJudging(s, judgePolicy(), nil)
+		j := NewJudging(s, nil, judgePolicy(), nil)
 		if sum, err := j.Pass(t.Context(), time.Now(), map[uint64]bool{9: true}); err != nil || sum.Missed != 0 {
 			t.Errorf("%+v, %v", sum, err)
 		}
@@ -102,11 +102,11 @@ func TestPassHoldsBackWhatASourceCannotTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openStore(t)
 		list(t, s, 1, eventsTo(2)...)
-		p := judgePolicy()
-		p.SourceFailed = "query: connection refused"
+		sources := NewSources([]Source{{Name: "query", Proof: state.Query, Oracle: refusing{}}}, nil)
 		for range 2 {
-			if _, err := NewJudging(s, p, nil).Pass(t.Context(), time.Now(), nil); err != nil {
-				t.Fatal(err)
+			judged, err := NewJudging(s, sources, judgePolicy(), nil).Pass(t.Context(), time.Now(), nil)
+			if err != nil || judged.Failed != "query: connection refused" {
+				t.Fatalf("%+v, %v", judged, err)
 			}
 			if r := row(t, s, "evt_000"); r.Status != state.Listed || !strings.Contains(r.Why, "connection refused") {
 				t.Errorf("%+v", r)
@@ -116,6 +116,13 @@ func TestPassHoldsBackWhatASourceCannotTell(t *testing.T) {
 			t.Errorf("once it answers: %+v", sum)
 		}
 	})
+}
+
+// refusing is an oracle that can't be reached.
+type refusing struct{}
+
+func (refusing) Have(context.Context, []heygen.Event) (map[string]bool, error) {
+	return nil, errors.New("connection refused")
 }
 
 func TestMismatchPausesOnce(t *testing.T) {
@@ -129,7 +136,7 @@ func TestMismatchPausesOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		var logged bytes.Buffer
-		j := NewJudging(s, judgePolicy(), slog.New(slog.NewTextHandler(&logged, nil)))
+		j := NewJudging(s, nil, judgePolicy(), slog.New(slog.NewTextHandler(&logged, nil)))
 		for n := range 3 {
 			time.Sleep(2 * time.Hour)
 			e := event(3600)
@@ -148,7 +155,7 @@ func TestMismatchPausesOnce(t *testing.T) {
 		if err := s.Resume(time.Now(), "ann"); err != nil {
 			t.Fatal(err)
 		}
-		for _, j := range []*Judging{j, NewJudging(s, judgePolicy(), nil)} { // the second as of the next process
+		for _, j := range []*Judging{j, NewJudging(s, nil, judgePolicy(), nil)} { // the second as of the next process
 			if sum, err := j.Pass(t.Context(), time.Now(), nil); err != nil || sum.Mismatch == "" {
 				t.Errorf("%+v, %v", sum, err)
 			}

@@ -28,6 +28,7 @@ type ReplayOptions struct {
 	Concurrency int                      // attempts in flight; 0: 4
 	MaxAttempts int                      // counted attempts until dead; 0: 12
 	Version     string                   // for the User-Agent
+	Sources     *Sources                 // asked before each POST; nil: nobody
 	Transport   http.RoundTripper        // nil: its own
 	Logger      *slog.Logger             // nil: none
 }
@@ -62,13 +63,13 @@ type Replayer struct {
 
 	claiming sync.Mutex // held from asking for the permit until the attempt is in flight
 	lanes    lanes      // guarded by claiming
+	asking   asking     // guarded by claiming
 	held     string     // guarded by claiming: the hold that was logged last
 
 	mu      sync.Mutex // guards the below, and keeps deciding and settling one step
 	flying  int        // attempts in flight
 	outage  outage
-	full    error     // the state took no intent
-	fullTil time.Time // when to try again
+	stopped stopped // nothing can be sent for a while
 }
 
 // NewReplayer makes a Replayer that sends the missed events of s. A receiver's
@@ -153,7 +154,7 @@ func (r *Replayer) Run(ctx context.Context) error {
 
 // claim asks the state for the next event, of those that were asked for. With a claim comes the duty to settle or release it.
 // Without one, wait is how long nothing will be due; 0: until somebody says so.
-func (r *Replayer) claim(exclude map[string]bool, by asked) (c *state.Claim, secrets []string, wait time.Duration, err error) {
+func (r *Replayer) claim(ctx context.Context, exclude map[string]bool, by asked) (c *state.Claim, secrets []string, wait time.Duration, err error) {
 	r.claiming.Lock()
 	defer r.claiming.Unlock()
 	now := time.Now()
@@ -164,13 +165,13 @@ func (r *Replayer) claim(exclude map[string]bool, by asked) (c *state.Claim, sec
 	}
 	// The intent: a crash after it and before the outcome leaves an open
 	// attempt, and the event is sent again when its backoff is over.
-	c, wait, err = r.store.Claim(state.ClaimRules{
+	c, wait, err = r.claimAsked(ctx, state.ClaimRules{
 		Now: now, Lane: r.lanes.next(), Manual: p.manual || by.manual, Probe: p.probe, Exclude: exclude,
 		BackoffMin: r.limits.BackoffMin, BackoffMax: r.limits.BackoffMax, Next: r.limits.backoff,
 	})
 	switch {
 	case errors.Is(err, state.ErrFull):
-		r.holdFull(now, err)
+		r.stop(err.Error(), now.Add(lookAgain))
 		return nil, nil, 0, nil
 	case err != nil:
 		return nil, nil, 0, fmt.Errorf("claim the next event to replay: %w", err)
@@ -208,12 +209,17 @@ func (r *Replayer) noteHold(why string) {
 	r.held = why
 }
 
-// holdFull stops replaying while the state takes no intents: without one a POST
-// could be repeated without end.
-func (r *Replayer) holdFull(now time.Time, err error) {
+// stopped is why nothing can be sent for a while: the state takes no intents, and
+// without one a POST could be repeated without end; or a source can't answer.
+type stopped struct {
+	why  string    // "": it can
+	till time.Time // when to try again
+}
+
+func (r *Replayer) stop(why string, till time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.full, r.fullTil = err, now.Add(lookAgain)
+	r.stopped = stopped{why, till}
 }
 
 // Down reports whether the receiver was found not to answer: one attempt at a

@@ -68,7 +68,7 @@ func (s *shift) step(ctx context.Context) (started bool, wait time.Duration) {
 	if !s.takeSlot(ctx) {
 		return false, 0
 	}
-	c, secrets, wait, err := s.r.claim(s.once, s.asked)
+	c, secrets, wait, err := s.r.claim(ctx, s.once, s.asked)
 	if err != nil {
 		s.fail(err)
 	}

@@ -177,7 +177,7 @@ func judgePolicy() Policy { return Policy{Settle: 5 * time.Minute, CollapseWindo
 func missed(t *testing.T, s *state.Store, events ...heygen.Event) Judged {
 	t.Helper()
 	list(t, s, 1, events...)
-	judged, err := NewJudging(s, judgePolicy(), nil).Pass(t.Context(), time.Now(), nil)
+	judged, err := NewJudging(s, nil, judgePolicy(), nil).Pass(t.Context(), time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ func (d *decoder) check() {
 	d.checkTimes()
 	d.checkAdmin()
 	d.checkReceiver()
+	d.checkTap()
 	if d.inline.node != nil {
 		d.warnModes(d.inline, d.file, "holds a secret")
 	}
@@ -88,8 +89,27 @@ func (d *decoder) checkReceiver() {
 	if err != nil || u.Host == "" {
 		return
 	}
-	if reaches(u, d.config.Admin.Listen, d.config.Admin.Hosts, localAddresses()) {
+	local := localAddresses()
+	if reaches(u, d.config.Admin.Listen, d.config.Admin.Hosts, local) {
 		d.wrong(d.at("receiver.url"), "points at backstop itself (admin.listen), write the URL of your webhook endpoint")
+	}
+	if tap, ok := d.config.Tap(); ok && reaches(u, tap.Listen, nil, local) {
+		d.wrong(d.at("receiver.url"), "points at backstop's own tap, write the URL of your webhook endpoint behind it")
+	}
+}
+
+// checkTap wants a tap to have somewhere to pass pushes on to, and a port of its
+// own.
+func (d *decoder) checkTap() {
+	tap, ok := d.config.Tap()
+	if !ok || d.undecided("receiver.url") {
+		return
+	}
+	if d.config.Receiver.URL == "" {
+		d.wrong(d.at("seen"), "the tap has nowhere to pass pushes on to, write receiver.url")
+	}
+	if tap.Listen == d.config.Admin.Listen {
+		d.wrong(d.at("seen"), "the tap and admin.listen are both %s, write another port for one of them", tap.Listen)
 	}
 }
 

@@ -56,6 +56,16 @@ const (
 	BodyListing = "listing" // also event_id and created_at
 )
 
+// Tap is the tap among the sources; false where there is none.
+func (c *Config) Tap() (TapSource, bool) {
+	for _, s := range c.Seen {
+		if s.Kind == SourceTap {
+			return s.Tap, true
+		}
+	}
+	return TapSource{}, false
+}
+
 // HeaderValues are the headers in plain text, for the sender. An error names
 // the value that could not be read.
 func (r Receiver) HeaderValues() (map[string]string, error) {

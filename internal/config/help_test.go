@@ -45,6 +45,16 @@ func options(file string, env environ) config.Options {
 				return fmt.Errorf("%q never fires, write @hourly", spec)
 			}
 			return nil
+		}, Log: func(l config.LogSource) error {
+			if l.Fields.EventID == "$.bad" {
+				return errors.New("$.bad is bad, write a good one")
+			}
+			return nil
+		}, Query: func(q config.QuerySource) error {
+			if q.SQL == "bad" {
+				return errors.New("is bad, write good SQL")
+			}
+			return nil
 		}},
 	}
 }

@@ -24,6 +24,10 @@ type Checks struct {
 	// Schedule says what is wrong with a cron expression in a time zone, quoting
 	// it. nil: not asked.
 	Schedule func(spec string, tz *time.Location) error
+	// Log says what is wrong with the fields of a log, Query what with the SQL of
+	// a query, ending with what would be right. nil: not asked.
+	Log   func(LogSource) error
+	Query func(QuerySource) error
 }
 
 func (o Options) withDefaults() Options {

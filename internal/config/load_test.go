@@ -247,6 +247,11 @@ func TestWarnings(t *testing.T) {
 		{"inline header", "receiver: {headers: {Authorization: Bearer s3cret}}", environ{}, "receiver.headers.Authorization: a secret in the file itself"},
 		{"loose mode", "heygen: {api_key_file: " + loose + "}", environ{}, "is a secret file and has mode 0644, run chmod 600"},
 		{"no sources", "seen: []", environ{}, ":1:7: seen: no source"},
+		{"a path is no secret", "seen: [{query: {driver: sqlite, dsn: /var/lib/x.db, sql: y}}]", environ{}, ""},
+		{"a variable is none", "seen: [{query: {driver: postgres, dsn: '${D}', sql: y}}]", environ{"D": "postgres://u:s3cret@h/d"}, ""},
+		{"a password in a URL", "seen: [{query: {driver: postgres, dsn: 'postgres://u:s3cret@h/d', sql: y}}]", environ{}, "seen[0].query.dsn: a password in the file itself"},
+		{"a password in words", "seen: [{query: {driver: postgres, dsn: 'host=h password=s3cret', sql: y}}]", environ{}, "seen[0].query.dsn: a password in the file itself"},
+		{"a password for MySQL", "seen: [{query: {driver: mysql, dsn: 'u:s3cret@tcp(h)/d', sql: y}}]", environ{}, "seen[0].query.dsn: a password in the file itself"},
 		{"nothing settles", "reconcile: {settle: 0s}", environ{}, "reconcile.settle: nothing settles"},
 		{"empty url", "receiver: {url: ''}", environ{"BACKSTOP_RECEIVER_URL": "https://example.com"}, "BACKSTOP_RECEIVER_URL is not looked at"},
 		{"broken credentials", "log: {}", environ{"HEYGEN_CONFIG_DIR": broken}, "/credentials: heygen.api_key: is no JSON"},
@@ -362,6 +367,10 @@ func TestPrintReadsBack(t *testing.T) {
 		"heygen: {api_key_file: " + file + ", event_types: [a.b, c.d], entity_id: '007', rate: 0.5}\nreceiver: {secret_file: [" + file + ", " + file + "], headers: {X-A: '1'}}\n" +
 			"reconcile: {start: 2026-01-31, collapse_window: 0, settle: 90m30s, sweep_lookback: 9d}\nstate: {max_size: 500MB}\nschedule: {timezone: Europe/Berlin}\nadmin: {hosts: [a.b]}\n" +
 			"control: '$${A}$b$$$$'\nreplay: {backoff_min: 1.5s}\nlog: {level: warn, format: json}\nseen: []\n",
+		"receiver: {url: 'https://example.com/'}\nseen:\n- report:\n- mirror: {}\n- tap: {listen: '127.0.0.1:9'}\n" +
+			"- log: {path: /a, pattern: '^(?P<event_id>\\S+)$'}\n- log: {journal: x.service, event_id: $.a, event_type: $.b, event_data: $.c, status: $.d, received_at: $.e}\n" +
+			"- query: {driver: postgres, dsn_file: " + file + ", sql: \"SELECT $1\", timeout: 2s}\n- query: {driver: sqlite, dsn: x.db, sql: y, content: true}\n" +
+			"- command: {argv: [./have, '--ids', '', '$${', '']}\n",
 	} {
 		c, _ := load(t, text, environ{})
 		first := printed(t, c)

@@ -82,11 +82,30 @@ func TestMistakes(t *testing.T) {
 		{"event type twice", "heygen:\n  event_types: [a, b, a]\n", `:2:23: heygen.event_types[2]: "a" is listed twice`},
 		{"entity", "heygen: {entity_id: \"a\\n\"}\n", "printable ASCII"},
 		// sources
-		{"unknown source", "seen:\n  - tap: {}\n", ":2:5: seen[0].tap: this version knows no such source, it knows report"},
+		{"unknown source", "seen:\n  - taps: {}\n", ":2:5: seen[0].taps: unknown source, did you mean tap?"},
+		{"strange source", "seen:\n  - kafka: {}\n", ":2:5: seen[0].kafka: unknown source, known here: command, log, mirror, query, report, tap"},
 		{"source twice", "seen:\n  - report: {}\n  - report: {}\n", ":3:13: seen[1].report: is listed twice"},
+		{"two taps", "receiver: {url: 'https://x/'}\nseen:\n  - tap: {}\n  - tap: {listen: '127.0.0.1:1'}\n", ":4:10: seen[1].tap: is listed twice"},
+		{"a tap to nowhere", "seen:\n  - tap: {}\n", ":2:3: seen: the tap has nowhere to pass pushes on to, write receiver.url"},
+		{"a tap on a socket", "receiver: {url: 'https://x/'}\nseen: [{tap: {listen: 'unix:/run/x'}}]\n", ":2:23: seen[0].tap.listen: \"unix:/run/x\" is no address for pushes"},
+		{"a tap in front of itself", "receiver: {url: 'http://localhost:8711/x'}\nseen: [{tap: {}}]\n", ":1:17: receiver.url: points at backstop's own tap"},
+		{"a tap on the admin port", "receiver: {url: 'https://x/'}\nseen: [{tap: {listen: '127.0.0.1:8710'}}]\n", ":2:7: seen: the tap and admin.listen are both 127.0.0.1:8710"},
+		{"a log of nothing", "seen: [{log: {}}]\n", ":1:14: seen[0].log: names no log, write path:"},
+		{"two logs in one", "seen: [{log: {path: a, journal: b, event_id: $.x}}]\n", "seen[0].log: names a file and a journal"},
+		{"a log without an event", "seen: [{log: {path: a, event_type: $.x}}]\n", "seen[0].log: does not say where the event is, write event_id: $.event_id"},
+		{"a log with both", "seen: [{log: {path: a, pattern: x, event_id: $.x}}]\n", "seen[0].log: has a pattern and paths into JSON"},
+		{"a log with a bad field", "seen: [{log: {path: a, event_id: $.bad}}]\n", "seen[0].log: $.bad is bad, write a good one"},
+		{"a query of nothing", "seen: [{query: {}}]\n", "seen[0].query: names no driver, write driver: postgres, mysql or sqlite"},
+		{"a query of no place", "seen: [{query: {driver: sqlite, sql: x}}]\n", "seen[0].query: does not say where the database is"},
+		{"an unknown driver", "seen: [{query: {driver: oracle, dsn: x, sql: y}}]\n", `seen[0].query.driver: "oracle" is not known, write postgres, mysql or sqlite`},
+		{"bad SQL", "seen: [{query: {driver: sqlite, dsn: x, sql: bad}}]\n", "seen[0].query: sql: is bad, write good SQL"},
+		{"a query in no time", "seen: [{query: {driver: sqlite, dsn: x, sql: y, timeout: 0}}]\n", "seen[0].query.timeout: \"0\" is too short"},
+		{"content, perhaps", "seen: [{query: {driver: sqlite, dsn: x, sql: y, content: maybe}}]\n", `seen[0].query.content: "maybe" is neither, write true or false`},
+		{"a command of nothing", "seen: [{command: {argv: []}}]\n", "seen[0].command: names no program, write argv: [./have, --ids]"},
+		{"a command without a name", "seen: [{command: {argv: ['', x]}}]\n", "seen[0].command.argv: its first item is empty"},
 		{"source with options", "seen:\n  - report: {path: /x}\n", ":2:14: seen[0].report.path: unknown key, no key is known here"},
 		{"source as a word", "seen: [report]\n", ":1:8: seen[0]: is a single value, write keys and values"},
-		{"two in one item", "seen:\n  - report: {}\n    query: {}\n", "seen[0].query: this version knows no such source"},
+		{"two in one item", "seen:\n  - report: {}\n    query: {}\n", "seen[0].query: a second source in one item"},
 		// URLs
 		{"no scheme", "receiver: {url: example.com/hook}\n", ":1:17: receiver.url: has no scheme"},
 		{"file", "receiver: {url: 'file:///etc/passwd'}\n", "is neither http nor https"},
@@ -163,7 +182,7 @@ schedule:
   timezone: Mars
   timezone: UTC
 seen:
-  - mirror: {}
+  - mirror: {path: x}
 state:
   retention: 1d
 contrl: x
@@ -177,7 +196,7 @@ contrl: x
 		`config.yaml:8:5: receiver.headers.Host: is set by every replay itself, remove the line`,
 		`config.yaml:10:13: schedule.timezone: "Mars" is no time zone, write UTC or a name like Europe/Berlin`,
 		`config.yaml:11:3: schedule.timezone: is written twice, remove one`,
-		`config.yaml:13:5: seen[0].mirror: this version knows no such source, it knows report`,
+		`config.yaml:13:14: seen[0].mirror.path: unknown key, no key is known here, write {}`,
 		`config.yaml:15:14: state.retention: 24h is too short beside reconcile.sweep_lookback: 48h, write 4d or more`,
 		`config.yaml:16:1: contrl: unknown key, did you mean control?`,
 	}

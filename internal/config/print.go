@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -89,7 +90,7 @@ func (c *Config) entries(cut func(string) string) []entry {
 			{"settle", FormatDuration(j.Settle)}, {"lookback", FormatDuration(j.Lookback)}, {"sweep_lookback", FormatDuration(j.SweepLookback)},
 			{"start", j.Start.String()}, {"collapse_window", FormatDuration(j.CollapseWindow)},
 		}},
-		{"seen", sourceEntries(c.Seen)},
+		{"seen", c.seenEntries()},
 		{"replay", []entry{
 			{"rate", p.Rate}, {"concurrency", p.Concurrency}, {"max_attempts", p.MaxAttempts},
 			{"backoff_min", FormatDuration(p.BackoffMin)}, {"backoff_max", FormatDuration(p.BackoffMax)},
@@ -135,10 +136,13 @@ func headerEntries(headers map[string]secret.Secret) []entry {
 	return shown
 }
 
-func sourceEntries(sources []Source) []map[string]struct{} {
-	shown := []map[string]struct{}{}
-	for _, s := range sources {
-		shown = append(shown, map[string]struct{}{s.Kind: {}})
+// items is a list of mappings.
+type items [][]entry
+
+func (c *Config) seenEntries() items {
+	shown := items{}
+	for i, s := range c.Seen {
+		shown = append(shown, c.sourceEntries(fmt.Sprintf("seen[%d]", i), s))
 	}
 	return shown
 }
@@ -155,10 +159,17 @@ func (c *Config) tree(entries []entry, part string, write func(string) string) (
 		full := under(part, e.key)
 		key.SetString(e.key)
 		nested, isPart := e.value.([]entry)
+		several, isList := e.value.(items)
 		text, isPending := c.pendingText(full)
 		switch {
 		case isPart:
 			n, err := c.tree(nested, full, write)
+			if err != nil {
+				return nil, err
+			}
+			inner = *n
+		case isList:
+			n, err := c.list(several, full, write)
 			if err != nil {
 				return nil, err
 			}
@@ -173,6 +184,19 @@ func (c *Config) tree(entries []entry, part string, write func(string) string) (
 		mapping.Content = append(mapping.Content, &key, &inner)
 	}
 	return mapping, nil
+}
+
+// list makes a node of a list of mappings.
+func (c *Config) list(several items, part string, write func(string) string) (*yaml.Node, error) {
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for i, one := range several {
+		n, err := c.tree(one, fmt.Sprintf("%s[%d]", part, i), write)
+		if err != nil {
+			return nil, err
+		}
+		list.Content = append(list.Content, n)
+	}
+	return list, nil
 }
 
 // written is a value with its texts written as told.

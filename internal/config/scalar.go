@@ -239,6 +239,24 @@ func optionalWord(text string) (string, error) {
 	return word(text)
 }
 
+// some is any text but none.
+func some(text string) (string, error) {
+	if strings.TrimSpace(text) == "" {
+		return "", errors.New("says nothing, write a value or remove the line")
+	}
+	return text, nil
+}
+
+func yesNo(text string) (bool, error) {
+	switch text {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, errors.New("is neither, write true or false")
+}
+
 func hasControl(text string) bool {
 	return strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 })
 }

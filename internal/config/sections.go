@@ -2,7 +2,6 @@ package config
 
 import (
 	"net/textproto"
-	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -86,46 +85,6 @@ func (d *decoder) reconcile(v value) {
 		"start":           scalar(d, &r.Start, start),
 		"collapse_window": scalar(d, &r.CollapseWindow, durationFrom(0)),
 	})
-}
-
-// seen reads a list of sources, each a mapping with its kind as the one key.
-func (d *decoder) seen(v value) {
-	if v.isNull() { // every item is commented out
-		return
-	}
-	d.config.Seen = nil
-	d.list(v, func(item value) {
-		known := fields{SourceReport: func(options value) {
-			d.mapping(options, fields{})
-			d.addSource(options, Source{Kind: SourceReport})
-		}}
-		kinds := 0
-		d.pairs(item, func(name string, at, inner value) {
-			kinds++
-			set, ok := known[name]
-			switch {
-			case !ok:
-				d.wrong(at, "this version knows no such source, it knows %s", SourceReport)
-			case kinds > 1:
-				d.wrong(at, "a second source in one item, begin a new item with -")
-			default:
-				set(inner)
-			}
-		})
-		if kinds == 0 && item.isNull() {
-			d.wrong(item, "names no source, write `- %s: {}`", SourceReport)
-		}
-	})
-}
-
-func (d *decoder) addSource(v value, s Source) {
-	for _, have := range d.config.Seen {
-		if reflect.DeepEqual(have, s) {
-			d.wrong(v, "is listed twice, remove one")
-			return
-		}
-	}
-	d.config.Seen = append(d.config.Seen, s)
 }
 
 func (d *decoder) replay(v value) {

@@ -95,7 +95,7 @@ func (e *Engine) mayBackfill(r BackfillRequest) error {
 	if e.current().cfg.Receiver.URL == "" && !r.MarkOnly && !r.DryRun {
 		return exit.Errorf(exit.Config, "set it, or use --dry-run or --mark-only", "receiver.url is empty: there is nowhere to send to")
 	}
-	if e.store == nil || r.Force {
+	if e.store == nil || r.Force || e.current().sources.HasOracle() {
 		return nil
 	}
 	if floor := e.store.Floor(); r.Since.Before(floor) {

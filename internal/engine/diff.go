@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -52,7 +53,8 @@ func (e *Engine) Diff(ctx context.Context, r DiffRequest, yield func(DiffRow) er
 		}
 		return yield(row)
 	}
-	if err := e.judgeAll(p, events, emit); err != nil {
+	failed, err := e.judgeAll(ctx, p, events, emit)
+	if err != nil {
 		return summary, explain(err)
 	}
 	if err := e.unmet(ctx, r, met, emit); err != nil {
@@ -61,7 +63,7 @@ func (e *Engine) Diff(ctx context.Context, r DiffRequest, yield func(DiffRow) er
 	if walkErr != nil {
 		return summary, explain(walkErr)
 	}
-	return summary, summary.differences(e.diffHint(summary))
+	return summary, errors.Join(failed, summary.differences(e.diffHint(summary)))
 }
 
 // diffHint is what to do about what a diff finds missed.
@@ -160,8 +162,9 @@ func oldestFirst(events []heygen.Event) []heygen.Event {
 }
 
 // judgeAll asks the predicate about every event, in bites that keep each read of
-// the state short.
-func (e *Engine) judgeAll(p *parts, events []heygen.Event, emit func(DiffRow) error) error {
+// the state short. What sources could record is taken in and not recorded. failed
+// tells that one of them could not answer.
+func (e *Engine) judgeAll(ctx context.Context, p *parts, events []heygen.Event, emit func(DiffRow) error) (failed, err error) {
 	var baseline, floor time.Time
 	if e.store != nil {
 		baseline, _ = e.store.Baseline()
@@ -172,19 +175,29 @@ func (e *Engine) judgeAll(p *parts, events []heygen.Event, emit func(DiffRow) er
 	if e.store != nil {
 		rules.Lost = e.store.Lost()
 	}
-	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow})
+	var heard state.Heard
+	if rules.SourceFailed, err = p.sources.Peek(ctx, now, &heard); err != nil {
+		return nil, err
+	}
+	why := rules.SourceFailed
+	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow, Heard: &heard})
 	for bite := range slices.Chunk(events, 500) {
 		known, err := look.Events(now, bite)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		verdicts, answers, err := p.sources.Verdicts(ctx, now, bite, known, rules)
+		if err != nil {
+			return nil, err
+		}
+		why = cmp.Or(why, answers.Failed)
 		for i, event := range bite {
-			if err := emit(diffRow(event, known[i], reconcile.Judge(event, known[i], now, rules))); err != nil {
-				return err
+			if err := emit(diffRow(event, known[i], verdicts[i])); err != nil {
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return sourceFailed(why), nil
 }
 
 func diffRow(event heygen.Event, known state.Known, v reconcile.Verdict) DiffRow {

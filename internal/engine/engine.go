@@ -76,6 +76,8 @@ type parts struct {
 	cfg      *config.Config
 	client   *heygen.Client
 	schedule *poller.Schedule
+	sources  *reconcile.Sources
+	close    func() error // of the sources
 	replayer *reconcile.Replayer
 
 	mu      sync.Mutex
@@ -125,10 +127,14 @@ func StateOptions(cfg *config.Config, log *slog.Logger) state.Options {
 
 // Close closes the state. Walks and replays must have ended.
 func (e *Engine) Close() error {
-	if e.store == nil {
-		return nil
+	var closed error
+	if p := e.current(); p != nil {
+		closed = p.close()
 	}
-	return explain(e.store.Close())
+	if e.store == nil {
+		return closed
+	}
+	return explain(errors.Join(e.store.Close(), closed))
 }
 
 // Reload replaces what the configuration decides. State path, API base and the
@@ -142,9 +148,11 @@ func (e *Engine) Reload(cfg *config.Config) error {
 		return explain(err)
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	before := e.parts
 	e.parts = built
-	return nil
+	e.mu.Unlock()
+	// Whoever still asks the old sources finds them failing, as any source may.
+	return explain(before.close())
 }
 
 func (e *Engine) current() *parts {
@@ -173,6 +181,9 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 		return nil, exit.Wrap(exit.Config, "", err)
 	}
 	p := &parts{cfg: cfg, client: client, schedule: schedule}
+	if p.sources, p.close, err = e.newSources(cfg); err != nil {
+		return nil, exit.Wrap(exit.Config, "", err)
+	}
 	if e.store == nil {
 		return p, nil
 	}
@@ -180,6 +191,7 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 	if err != nil {
 		return nil, exit.Wrap(exit.Config, "", err)
 	}
+	options.Sources = p.sources
 	p.replayer = reconcile.NewReplayer(e.store, options)
 	return p, nil
 }

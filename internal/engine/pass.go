@@ -109,8 +109,9 @@ func (e *Engine) walkAndJudge(ctx context.Context, p *parts, kind state.Kind, be
 			break
 		}
 	}
-	judged, err := p.judging.Pass(context.WithoutCancel(ctx), p.client.Now(), p.walking())
+	judged, err := p.judging.Pass(ctx, p.client.Now(), p.walking())
 	pass.Missed, pass.Seen, pass.Types = judged.Missed, pass.Seen+judged.Seen, judged.Types
+	errs = append(errs, sourceFailed(judged.Failed))
 	if err == nil {
 		_, err = e.store.Prune(p.client.Now())
 	}
@@ -157,7 +158,7 @@ func (e *Engine) prepare(ctx context.Context, p *parts) error {
 	if p.walkers, err = newWalkers(p, e.store, baseline, e.log); err != nil {
 		return err
 	}
-	p.judging = reconcile.NewJudging(e.store, policy(p.cfg, baseline, e.store.Floor()), e.log)
+	p.judging = reconcile.NewJudging(e.store, p.sources, policy(p.cfg, baseline, e.store.Floor()), e.log)
 	return nil
 }
 

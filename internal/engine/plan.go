@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"backstop/internal/heygen"
@@ -14,13 +15,16 @@ const planBite = 500
 
 // judgePlanned counts what the plan would send. It writes nothing.
 func (e *Engine) judgePlanned(ctx context.Context, b state.Backfill, r BackfillRequest, plan *BackfillPlan) error {
-	j := e.newHistoryJudge(e.Now())
+	j, err := e.newHistoryJudge(ctx, nil)
+	if err != nil {
+		return err
+	}
 	for after := ""; ; {
 		rows, next, err := e.store.Planned(b.ID, after, planBite)
 		if err != nil {
 			return err
 		}
-		verdicts, err := j.verdicts(rows, b.History.MarkOnly)
+		verdicts, err := j.verdicts(ctx, rows, b.History.MarkOnly)
 		if err != nil {
 			return err
 		}
@@ -77,20 +81,35 @@ func seconds(events int, rate float64) float64 {
 // historyJudge judges events of history by the same predicate as a pass, oldest
 // first, without a baseline.
 type historyJudge struct {
-	look  *state.Look
-	rules reconcile.Policy
-	now   time.Time
+	look    *state.Look
+	sources *reconcile.Sources
+	rules   reconcile.Policy
+	now     time.Time
 }
 
-func (e *Engine) newHistoryJudge(now time.Time) *historyJudge {
-	rules := policy(e.current().cfg, time.Time{}, time.Time{})
-	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow, History: true})
-	return &historyJudge{look: look, rules: rules, now: now}
+// newHistoryJudge has the sources write down first what they know, or in a dry
+// run puts it into heard. One that fails ends the backfill: what it may know must
+// not be sent.
+func (e *Engine) newHistoryJudge(ctx context.Context, heard *state.Heard) (*historyJudge, error) {
+	p, now := e.current(), e.Now()
+	var failed string
+	var err error
+	if heard == nil {
+		failed, err = p.sources.Sync(ctx)
+	} else {
+		failed, err = p.sources.Peek(ctx, now, heard)
+	}
+	if err = errors.Join(err, sourceFailed(failed)); err != nil {
+		return nil, err
+	}
+	rules := policy(p.cfg, time.Time{}, time.Time{})
+	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow, History: true, Heard: heard})
+	return &historyJudge{look: look, sources: p.sources, rules: rules, now: now}, nil
 }
 
 // verdicts gives one for each row. What a person only has marked is seen on that
 // person's word.
-func (j *historyJudge) verdicts(rows []state.Row, mark bool) ([]state.Verdict, error) {
+func (j *historyJudge) verdicts(ctx context.Context, rows []state.Row, mark bool) ([]state.Verdict, error) {
 	verdicts := make([]state.Verdict, len(rows))
 	if mark {
 		for i, row := range rows {
@@ -110,16 +129,20 @@ func (j *historyJudge) verdicts(rows []state.Row, mark bool) ([]state.Verdict, e
 		if known[i].Listed.IsZero() {
 			known[i].Listed = row.Listed
 		}
-		verdicts[i] = j.verdict(row.Event, known[i])
 	}
-	return verdicts, nil
+	judged, err := j.judge(ctx, events, known)
+	for i, v := range judged {
+		verdicts[i] = state.Verdict{ID: events[i].ID, Status: v.Status, Proof: v.Proof, Why: v.Why, Credit: v.Credit, Twin: v.Twin}
+	}
+	return verdicts, err
 }
 
 func (j *historyJudge) known(events []heygen.Event) ([]state.Known, error) {
 	return j.look.Events(j.now, events)
 }
 
-func (j *historyJudge) verdict(event heygen.Event, k state.Known) state.Verdict {
-	v := reconcile.Judge(event, k, j.now, j.rules)
-	return state.Verdict{ID: event.ID, Status: v.Status, Proof: v.Proof, Why: v.Why, Credit: v.Credit, Twin: v.Twin}
+// judge gives the verdicts on events of which this is known.
+func (j *historyJudge) judge(ctx context.Context, events []heygen.Event, known []state.Known) ([]reconcile.Verdict, error) {
+	verdicts, answers, err := j.sources.Verdicts(ctx, j.now, events, known, j.rules)
+	return verdicts, errors.Join(err, sourceFailed(answers.Failed))
 }

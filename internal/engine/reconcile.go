@@ -39,6 +39,9 @@ func (e *Engine) Reconcile(ctx context.Context, r ReconcileRequest) (Reconciled,
 		sent += more
 	}
 	result := e.outcome(pass, sent)
+	if passErr == nil { // else it says so itself
+		drainErr = errors.Join(drainErr, e.sourceError())
+	}
 	return result, errors.Join(passErr, drainErr, result.differences(e.withheldHint(result.Withheld)))
 }
 

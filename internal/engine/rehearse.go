@@ -52,7 +52,7 @@ func (r *rehearsal) walk(ctx context.Context, q heygen.Query) error {
 		Since: r.history.History.Since,
 		Commit: func(p poller.HistoryPages) (state.HistoryTally, error) {
 			walk = p.Walk
-			return state.HistoryTally{}, r.take(q, p)
+			return state.HistoryTally{}, r.take(ctx, q, p)
 		},
 	}, func(context.Context) error { r.e.turn.letPass(); return nil })
 	r.plan.Pages += result.Pages
@@ -62,11 +62,11 @@ func (r *rehearsal) walk(ctx context.Context, q heygen.Query) error {
 	if err != nil {
 		return fmt.Errorf("walk of %s: %w", q, err)
 	}
-	return r.judge(time.Time{})
+	return r.judge(ctx, time.Time{})
 }
 
 // take holds what is in the range and judges what nothing older can change.
-func (r *rehearsal) take(q heygen.Query, p poller.HistoryPages) error {
+func (r *rehearsal) take(ctx context.Context, q heygen.Query, p poller.HistoryPages) error {
 	r.plan.Bad += len(p.Bad)
 	s := p.Walk.Segment
 	for _, event := range p.Events {
@@ -81,7 +81,7 @@ func (r *rehearsal) take(q heygen.Query, p poller.HistoryPages) error {
 		// Two ids are one fact within the window only, and rows may be out of
 		// place by the lookback.
 		cfg := r.e.current().cfg.Reconcile
-		if err := r.judge(s.Lowest.Add(2*cfg.CollapseWindow + cfg.Lookback)); err != nil {
+		if err := r.judge(ctx, s.Lowest.Add(2*cfg.CollapseWindow + cfg.Lookback)); err != nil {
 			return err
 		}
 	}
@@ -90,7 +90,7 @@ func (r *rehearsal) take(q heygen.Query, p poller.HistoryPages) error {
 
 // judge counts the held events from a time on and lets go of them. The older
 // ones are shown to the judge as well: one of them may be the same fact.
-func (r *rehearsal) judge(from time.Time) error {
+func (r *rehearsal) judge(ctx context.Context, from time.Time) error {
 	slices.SortFunc(r.held, func(a, b heygen.Event) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
@@ -102,10 +102,13 @@ func (r *rehearsal) judge(from time.Time) error {
 	if keep == len(r.held) {
 		return nil
 	}
-	j := r.e.newHistoryJudge(r.e.Now())
+	j, err := r.e.newHistoryJudge(ctx, &state.Heard{})
+	if err != nil {
+		return err
+	}
 	for first := 0; first < len(r.held); first += planBite {
 		bite := r.held[first:min(len(r.held), first+planBite)]
-		if err := r.count(j, bite, keep-first); err != nil {
+		if err := r.count(ctx, j, bite, keep-first); err != nil {
 			return err
 		}
 	}
@@ -114,14 +117,19 @@ func (r *rehearsal) judge(from time.Time) error {
 }
 
 // count judges a bite and counts its events from an index on.
-func (r *rehearsal) count(j *historyJudge, bite []heygen.Event, from int) error {
+func (r *rehearsal) count(ctx context.Context, j *historyJudge, bite []heygen.Event, from int) error {
 	known, err := j.known(bite)
+	if err != nil {
+		return err
+	}
+	before := slices.Clone(known) // as far as the state knows
+	verdicts, err := j.judge(ctx, bite, known)
 	if err != nil {
 		return err
 	}
 	for i := max(0, from); i < len(bite); i++ {
 		r.plan.Events++
-		switch k := known[i]; {
+		switch k := before[i]; {
 		case k.Status == state.Ignored:
 			r.plan.Ignored++
 		case r.plan.MarkOnly && k.Status != state.Seen && k.Reported == state.None:
@@ -129,7 +137,7 @@ func (r *rehearsal) count(j *historyJudge, bite []heygen.Event, from int) error 
 		case k.Status != 0 && k.Status != state.Seen:
 			r.plan.InHand++
 		default:
-			r.plan.count(bite[i], j.verdict(bite[i], k).Status, j.now)
+			r.plan.count(bite[i], verdicts[i].Status, j.now)
 		}
 	}
 	return nil

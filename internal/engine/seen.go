@@ -9,9 +9,12 @@ import (
 // Record keeps what the receiver has. It returns once that is durable, with the
 // number of items that are now kept, known ones included.
 func (e *Engine) Record(seen []state.Sighting) (int, error) {
-	n, err := e.store.Record(e.Now(), seen)
-	if err == nil {
-		e.current().replayer.Wake() // the first report pairs
+	now := e.Now()
+	n, err := e.store.Record(now, seen)
+	if err == nil && len(seen) > 0 {
+		p := e.current()
+		p.sources.Heard(seen[0].Proof, now)
+		p.replayer.Wake() // the first report pairs
 	}
 	return n, explain(err)
 }

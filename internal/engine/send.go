@@ -27,7 +27,7 @@ func (e *Engine) sendHistory(ctx context.Context, b state.Backfill, r BackfillRe
 		return err
 	}
 	for probe := true; ; probe = false {
-		moved, err := s.queue()
+		moved, err := s.queue(ctx)
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func pace(perSecond float64) *rate.Limiter {
 
 // queue moves planned events to the old lane, as many as it may hold and the
 // rate allows now, oldest first. It tells how many left the plan.
-func (s *historySender) queue() (moved int, err error) {
+func (s *historySender) queue(ctx context.Context) (moved int, err error) {
 	old, err := s.e.store.OldLane(oldLaneMost)
 	if err != nil {
 		return 0, err
@@ -106,7 +106,7 @@ func (s *historySender) queue() (moved int, err error) {
 		s.planned = 0 // what is left is damaged, and goes with the end of the backfill
 	}
 	s.after = next
-	return s.decide(rows)
+	return s.decide(ctx, rows)
 }
 
 // trickle is how many events may be queued while the receiver is down: all that
@@ -121,16 +121,19 @@ func (s *historySender) trickle(old int) int {
 
 // decide judges planned events and queues what is missed. The Look is a new one
 // each time: what was queued before is in the state by now.
-func (s *historySender) decide(rows []state.Row) (moved int, err error) {
+func (s *historySender) decide(ctx context.Context, rows []state.Row) (moved int, err error) {
 	if len(rows) == 0 {
 		return 0, nil
 	}
-	now := s.e.Now()
-	verdicts, err := s.e.newHistoryJudge(now).verdicts(rows, s.backfill.History.MarkOnly)
+	j, err := s.e.newHistoryJudge(ctx, nil)
 	if err != nil {
 		return 0, err
 	}
-	applied, moved, err := s.e.store.QueuePlanned(now, s.backfill.ID, rows, verdicts)
+	verdicts, err := j.verdicts(ctx, rows, s.backfill.History.MarkOnly)
+	if err != nil {
+		return 0, err
+	}
+	applied, moved, err := s.e.store.QueuePlanned(j.now, s.backfill.ID, rows, verdicts)
 	if err != nil {
 		return 0, err
 	}

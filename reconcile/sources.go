@@ -1,0 +1,203 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"backstop/internal/heygen"
+	"backstop/state"
+)
+
+// Sources are all the ways of knowing what the receiver has. An event is seen if any of them says so. A nil Sources knows
+// nothing. It may be used from several goroutines.
+type Sources struct {
+	all []Source
+	log *slog.Logger
+
+	mu     sync.Mutex
+	health []SourceHealth // of all, by their index; guarded by mu
+}
+
+// SourceHealth is how a source did when it was needed last.
+type SourceHealth struct {
+	Name     string
+	Spoke    time.Time // when it answered, or was found to be read to its end; zero: not yet in this process
+	Failing  string    // why it can't answer, one line for people; "": it can, for all that is known
+	Since    time.Time // when it began to fail; zero: it does not
+	Failures int64     // how often it failed in this process
+}
+
+// NewSources puts sources together; the strongest proof is asked first. A nil log discards.
+func NewSources(all []Source, log *slog.Logger) *Sources {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b Source) int { return int(a.Proof) - int(b.Proof) })
+	s := &Sources{all: all, log: log, health: make([]SourceHealth, len(all))}
+	for i, one := range all {
+		s.health[i].Name = one.Name
+	}
+	return s
+}
+
+// Health tells of every source, the strongest proof first.
+func (s *Sources) Health() []SourceHealth {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.health)
+}
+
+// Heard notes that something came in by which a source speaks: a report, a push.
+func (s *Sources) Heard(proof state.Proof, now time.Time) {
+	if s == nil {
+		return
+	}
+	for i, one := range s.all {
+		if one.Proof == proof {
+			s.note(i, now, nil)
+		}
+	}
+}
+
+// idle reports that no source has to be asked or read: all of them speak by themselves.
+func (s *Sources) idle() bool {
+	return s == nil || !slices.ContainsFunc(s.all, func(one Source) bool { return one.Oracle != nil || one.Recorder != nil })
+}
+
+// HasOracle reports whether a source can be asked about any event, however old.
+func (s *Sources) HasOracle() bool {
+	return s != nil && slices.ContainsFunc(s.all, func(one Source) bool { return one.Oracle != nil })
+}
+
+// Sync has every recorder write down what it knows. failed says why one could not, "" when all did; the others have. An
+// error is that of ctx alone.
+func (s *Sources) Sync(ctx context.Context) (failed string, err error) {
+	return s.recorders(ctx, func(r Recorder) error { return r.Sync(ctx) })
+}
+
+// Peek takes in what Sync would write down, and writes nothing.
+func (s *Sources) Peek(ctx context.Context, now time.Time, into *state.Heard) (failed string, err error) {
+	return s.recorders(ctx, func(r Recorder) error {
+		return r.Peek(ctx, func(one state.Sighting) { into.Add(now, one) })
+	})
+}
+
+func (s *Sources) recorders(ctx context.Context, do func(Recorder) error) (failed string, err error) {
+	if s == nil {
+		return "", nil
+	}
+	for i, one := range s.all {
+		if one.Recorder == nil {
+			continue
+		}
+		err := do(one.Recorder)
+		if ctx.Err() != nil {
+			return failed, ctx.Err()
+		}
+		s.note(i, time.Now(), err)
+		failed = also(failed, one.because(err))
+	}
+	return failed, nil
+}
+
+// Answers is what the oracles said about some events.
+type Answers struct {
+	Has    map[string]state.Proof // the events that the receiver has, by id
+	Failed string                 // why an oracle could not answer; "": all did
+	Spoke  bool                   // one did
+}
+
+// Ask asks every oracle about events, each only about those that no stronger one has. An error is that of ctx alone.
+func (s *Sources) Ask(ctx context.Context, events []heygen.Event) (Answers, error) {
+	a := Answers{Has: make(map[string]state.Proof)}
+	if s == nil {
+		return a, nil
+	}
+	for bite := range slices.Chunk(events, mostAsked) {
+		if err := s.askAll(ctx, bite, &a); err != nil {
+			return a, err
+		}
+	}
+	return a, nil
+}
+
+func (s *Sources) askAll(ctx context.Context, events []heygen.Event, a *Answers) error {
+	for i, one := range s.all {
+		if one.Oracle == nil {
+			continue
+		}
+		open := slices.DeleteFunc(slices.Clone(events), func(e heygen.Event) bool { return a.Has[e.ID] != state.None })
+		if len(open) == 0 {
+			return nil
+		}
+		has, err := one.Oracle.Have(ctx, open)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.note(i, time.Now(), err)
+		if err != nil {
+			a.Failed = also(a.Failed, one.because(err))
+			continue
+		}
+		a.Spoke = true
+		for _, e := range open {
+			if has[e.ID] {
+				a.Has[e.ID] = one.Proof
+			}
+		}
+	}
+	return nil
+}
+
+// also adds the reason why one more source failed, "" for none; one that is there already is not said twice.
+func also(failed, why string) string {
+	switch {
+	case failed == "":
+		return why
+	case why == "" || strings.Contains(failed, why):
+		return failed
+	}
+	return failed + "; " + why
+}
+
+// because is why a source failed, with its name; "" where it did not.
+func (s Source) because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s: %v", s.Name, err)
+}
+
+// note keeps how a source did, and logs when it begins to fail, fails in another way, and is well again.
+func (s *Sources) note(i int, now time.Time, err error) {
+	s.mu.Lock()
+	h := &s.health[i]
+	before := *h
+	if err == nil {
+		h.Spoke, h.Failing, h.Since = now, "", time.Time{}
+	} else {
+		h.Failing = err.Error()
+		h.Failures++
+		if before.Failing == "" {
+			h.Since = now
+		}
+	}
+	after := *h
+	s.mu.Unlock()
+	switch {
+	case before.Failing == after.Failing:
+	case after.Failing == "":
+		s.log.Info("source answers again", "source", h.Name, "after", now.Sub(before.Since).Round(time.Second))
+	default:
+		s.log.Warn("source can't answer: what nothing else proves stays listed", "source", h.Name, "reason", after.Failing)
+	}
+}

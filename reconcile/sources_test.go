@@ -1,0 +1,133 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"backstop/internal/heygen"
+	"backstop/reconcile"
+	"backstop/reconcile/sourcetest"
+	"backstop/state"
+)
+
+// inbox is a receiver's table of ids, and an oracle that reads it.
+type inbox struct {
+	has   map[string]bool
+	err   error
+	hangs bool
+	asked []int // how many events each question was about
+}
+
+func (i *inbox) Have(ctx context.Context, events []heygen.Event) (map[string]bool, error) {
+	i.asked = append(i.asked, len(events))
+	if i.hangs {
+		limited, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		defer cancel()
+		<-limited.Done()
+		return nil, errors.New("no answer within 20ms")
+	}
+	return i.has, i.err
+}
+
+func (i *inbox) take(events ...heygen.Event) {
+	for _, e := range events {
+		i.has[e.ID] = true
+	}
+}
+
+func (i *inbox) source(name string, proof state.Proof) reconcile.Source {
+	return reconcile.Source{Name: name, Proof: proof, Oracle: i}
+}
+
+func newInbox() *inbox { return &inbox{has: map[string]bool{}} }
+
+func TestOracle(t *testing.T) {
+	i := newInbox()
+	sourcetest.Run(t, sourcetest.Partner{
+		Source: func(*state.Store) reconcile.Source { return i.source("query", state.Query) },
+		Take:   i.take,
+		Break:  func() { i.err = errors.New("connection refused") },
+		Stall:  func() { i.hangs = true },
+		Mend:   func() { i.err, i.hangs = nil, false },
+	})
+}
+
+func settledEvents(ids ...string) []heygen.Event {
+	list := make([]heygen.Event, len(ids))
+	for i, id := range ids {
+		list[i] = heygen.Event{ID: id, Type: "avatar_video.success", CreatedAt: time.Now().Add(-time.Hour)}
+	}
+	return list
+}
+
+func TestAskGoesOnWhereOneFails(t *testing.T) {
+	weak, strong, broken := newInbox(), newInbox(), newInbox()
+	e := settledEvents("evt_1", "evt_2", "evt_3")
+	strong.take(e[0])
+	weak.take(e[0], e[1])
+	broken.err = errors.New("exit status 2")
+	s := reconcile.NewSources([]reconcile.Source{
+		weak.source("command", state.Command), broken.source("command 2", state.Command), strong.source("query", state.Query),
+	}, nil)
+	a, err := s.Ask(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Has["evt_1"] != state.Query || a.Has["evt_2"] != state.Command || a.Has["evt_3"] != state.None {
+		t.Errorf("has %v, want the strongest proof of each", a.Has)
+	}
+	if a.Failed != "command 2: exit status 2" || !a.Spoke {
+		t.Errorf("failed %q, spoke %v", a.Failed, a.Spoke)
+	}
+	if weak.asked[0] != 2 {
+		t.Errorf("the weaker was asked about %d, want only the two that the stronger does not have", weak.asked[0])
+	}
+	if h := s.Health(); h[0].Name != "query" || h[0].Failing != "" || h[2].Failing == "" || h[2].Failures != 1 {
+		t.Errorf("health %+v", h)
+	}
+}
+
+func TestAskInBites(t *testing.T) {
+	i := newInbox()
+	s := reconcile.NewSources([]reconcile.Source{i.source("query", state.Query)}, nil)
+	if _, err := s.Ask(t.Context(), settledEvents(make([]string, 1201)...)); err != nil {
+		t.Fatal(err)
+	}
+	if len(i.asked) != 3 || i.asked[0] != 500 || i.asked[2] != 201 {
+		t.Errorf("asked about %v, want 500 at most", i.asked)
+	}
+}
+
+func TestVerdictsAskOnlyAboutWhatWouldBeMissed(t *testing.T) {
+	i := newInbox()
+	s := reconcile.NewSources([]reconcile.Source{i.source("query", state.Query)}, nil)
+	now := time.Now()
+	e := settledEvents("open", "young", "reported", "dead", "twin", "baseline")
+	e[1].CreatedAt = now
+	e[5].CreatedAt = now.Add(-48 * time.Hour)
+	i.take(e...)
+	known := []state.Known{{}, {}, {Reported: state.Report}, {Status: state.Dead}, {Twin: "open", TwinStatus: state.Missed}, {}}
+	v, _, err := s.Verdicts(t.Context(), now, e, known, reconcile.Policy{Settle: time.Minute, Baseline: now.Add(-24 * time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(i.asked) != 1 || i.asked[0] != 1 {
+		t.Errorf("asked about %v, want the one that would be missed", i.asked)
+	}
+	if v[0].Status != state.Seen || v[0].Proof != state.Query || v[3].Status != state.Dead || v[1].Status != state.Settling {
+		t.Errorf("verdicts %+v", v)
+	}
+}
+
+func TestNoSourcesKnowNothing(t *testing.T) {
+	var s *reconcile.Sources
+	a, err := s.Ask(t.Context(), settledEvents("evt_1"))
+	if err != nil || len(a.Has) != 0 || a.Spoke || s.HasOracle() || s.Health() != nil {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	if failed, err := s.Sync(t.Context()); failed != "" || err != nil {
+		t.Errorf("sync: %q, %v", failed, err)
+	}
+}
