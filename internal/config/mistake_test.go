@@ -82,7 +82,7 @@ func TestMistakes(t *testing.T) {
 		{"event type twice", "heygen:\n  event_types: [a, b, a]\n", `:2:23: heygen.event_types[2]: "a" is listed twice`},
 		{"entity", "heygen: {entity_id: \"a\\n\"}\n", "printable ASCII"},
 		// sources
-		{"unknown source", "seen:\n  - tap: {}\n", ":2:5: seen[0].tap: this version knows no such source, it knows report"},
+		{"unknown source", "seen:\n  - log: {}\n", ":2:5: seen[0].log: this version knows no such source, it knows report"},
 		{"source twice", "seen:\n  - report: {}\n  - report: {}\n", ":3:13: seen[1].report: is listed twice"},
 		{"source with options", "seen:\n  - report: {path: /x}\n", ":2:14: seen[0].report.path: unknown key, no key is known here"},
 		{"source as a word", "seen: [report]\n", ":1:8: seen[0]: is a single value, write keys and values"},

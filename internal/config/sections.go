@@ -98,6 +98,10 @@ func (d *decoder) seen(v value) {
 		known := fields{SourceReport: func(options value) {
 			d.mapping(options, fields{})
 			d.addSource(options, Source{Kind: SourceReport})
+		}, SourceTap: func(options value) {
+			s := Source{Kind: SourceTap, Tap: TapSource{Listen: "127.0.0.1:8711"}}
+			d.mapping(options, fields{"listen": scalar(d, &s.Tap.Listen, listenAddress)})
+			d.addSource(options, s)
 		}}
 		kinds := 0
 		d.pairs(item, func(name string, at, inner value) {
