@@ -126,6 +126,9 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	to.RawQuery = joined(to.RawQuery, p.In.URL.RawQuery) // of In: Out has lost what can't be parsed
 	to.ForceQuery = to.ForceQuery || p.In.URL.ForceQuery
 	p.Out.URL = &to
+	if p.In.GetBody != nil { // bare, so that it goes in one write with the headers: all or nothing
+		p.Out.Body, _ = p.In.GetBody() // never an error
+	}
 	if to.Scheme == "https" {
 		p.Out.Host = "" // that of the URL: the certificate is for it
 	}
@@ -177,11 +180,14 @@ func forwardedFor(remote string) string {
 func (x *exchange) answered(res *http.Response) error {
 	x.tap.reached()
 	x.hush(res.Header)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.whole {
+		x.lastLocked()
+	}
 	if !x.post || res.StatusCode/100 != 2 {
 		return nil
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.accepted = true
 	switch {
 	case x.whole, res.Body == http.NoBody: // nothing more is awaited
@@ -191,6 +197,10 @@ func (x *exchange) answered(res *http.Response) error {
 	}
 	return nil
 }
+
+// lastLocked closes the connection after this answer: what is left of the body
+// may still be on its way, and would be taken for the next request.
+func (x *exchange) lastLocked() { x.w.Header().Set("Connection", "close") }
 
 // hush keeps the server from adding what the receiver did not say.
 func (x *exchange) hush(answer http.Header) {
@@ -228,6 +238,9 @@ func (x *exchange) failed(w http.ResponseWriter, r *http.Request, err error) {
 	tooLarge := (*http.MaxBytesError)(nil)
 	x.mu.Lock()
 	broken := x.broken
+	if !x.whole {
+		x.lastLocked()
+	}
 	x.mu.Unlock()
 	switch {
 	case errors.As(err, &tooLarge):
