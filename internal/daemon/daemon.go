@@ -39,6 +39,7 @@ type Options struct {
 type Addresses struct {
 	Control string
 	Admin   string
+	Tap     string
 }
 
 // Run is the daemon. It returns nil after ctx ended, with the work in flight
@@ -92,7 +93,7 @@ func (d *daemon) await(group *errgroup.Group) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(drainTime + 2*time.Second):
+	case <-time.After(max(drainTime, d.tapPatience()) + 2*time.Second):
 		return d.engine.Err()
 	}
 }
@@ -108,8 +109,17 @@ func stop(group *errgroup.Group) error {
 
 var errStopping = errors.New("stopping")
 
-// listen opens the control socket and the admin listener and serves them.
-func (d *daemon) listen(ctx context.Context, group *errgroup.Group) (Addresses, error) {
+// listen opens the listeners and serves them.
+func (d *daemon) listen(ctx context.Context, group *errgroup.Group) (where Addresses, err error) {
+	if where, err = d.listenOwn(ctx, group); err != nil {
+		return where, err
+	}
+	where.Tap, err = d.listenTap(ctx, group)
+	return where, err
+}
+
+// listenOwn opens the control socket and the admin listener and serves them.
+func (d *daemon) listenOwn(ctx context.Context, group *errgroup.Group) (Addresses, error) {
 	cfg := d.options.Config
 	where := Addresses{Control: cfg.ControlSocket(d.options.Env), Admin: cfg.Admin.Listen}
 	control, err := listenUnix(where.Control)
@@ -141,7 +151,7 @@ func (d *daemon) adminOptions() api.AdminOptions {
 func (d *daemon) greet(where Addresses) {
 	cfg := d.config.Load()
 	d.log.Info("backstop runs", "version", d.options.Version, "state", cfg.State.Path, "control", where.Control,
-		"admin", where.Admin, "receiver", heygen.CutURLs(cfg.Receiver.URL), "listing", cfg.Heygen.BaseURL)
+		"admin", where.Admin, "tap", where.Tap, "receiver", heygen.CutURLs(cfg.Receiver.URL), "listing", cfg.Heygen.BaseURL)
 	if cfg.Receiver.URL == "" {
 		d.log.Warn("receiver.url is empty: backstop watches and replays nothing")
 	}
@@ -236,6 +246,7 @@ func (d *daemon) adopt(cfg *config.Config) {
 		"state":           before.State != cfg.State,
 		"control":         before.Control != cfg.Control,
 		"admin.listen":    before.Admin.Listen != cfg.Admin.Listen,
+		"seen: tap":       tapAddress(before) != tapAddress(cfg),
 	} {
 		if changed {
 			d.log.Warn("this change needs a restart", "key", key)

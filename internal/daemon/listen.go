@@ -42,38 +42,55 @@ func adminLimits() limits {
 	return limits{connections: int(min(files.Cur/2, 512)), read: 30 * time.Second}
 }
 
-// serve serves until ctx ends, then lets what is under way end.
+// serve serves until ctx ends, then lets what is under way end. Requests see ctx.
 func serve(ctx context.Context, group *errgroup.Group, l net.Listener, h http.Handler, lim limits) {
-	var open sync.WaitGroup // requests under way; the state is closed after the last of them
+	server, wait := newServer(ctx, h, lim)
+	group.Go(func() error { return accept(server, l, lim) })
+	group.Go(func() error {
+		<-ctx.Done()
+		defer wait()
+		return shutdown(ctx, server, drainTime)
+	})
+}
+
+// newServer makes a server whose requests see ctx. wait waits for the last of
+// them: the state is closed after it.
+func newServer(ctx context.Context, h http.Handler, lim limits) (server *http.Server, wait func()) {
+	var open sync.WaitGroup
 	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		open.Add(1)
 		defer open.Done()
 		h.ServeHTTP(w, r)
 	})
-	server := &http.Server{
+	return &http.Server{
 		Handler:           counted,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       lim.read,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}, open.Wait
+}
+
+// accept serves what comes until the server is shut down, or the listener
+// closed.
+func accept(server *http.Server, l net.Listener, lim limits) error {
+	err := server.Serve(netutil.LimitListener(l, lim.connections))
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
 	}
-	group.Go(func() error {
-		if err := server.Serve(netutil.LimitListener(l, lim.connections)); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve %s: %w", l.Addr(), err)
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-		defer cancel()
-		defer open.Wait()
-		if server.Shutdown(ending) != nil {
-			return server.Close()
-		}
-		return nil
-	})
+	return fmt.Errorf("serve %s: %w", l.Addr(), err)
+}
+
+// shutdown stops accepting, lets requests under way end, and cuts off what
+// takes longer. ctx has ended.
+func shutdown(ctx context.Context, server *http.Server, patience time.Duration) error {
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	if server.Shutdown(ending) != nil {
+		return server.Close()
+	}
+	return nil
 }
 
 func listenAdmin(address string) (net.Listener, error) {

@@ -55,7 +55,8 @@ type Engine struct {
 	store   *state.Store // nil: a diff without a state
 	log     *slog.Logger
 	options Options
-	started time.Time // the first run's baseline is no later than this
+	started time.Time      // the first run's baseline is no later than this
+	tap     *reconcile.Tap // nil: none is configured
 
 	sweeping    sync.Mutex    // one sweep at a time, also while it gives way to polls
 	turn        turn          // one walk at a time
@@ -97,6 +98,7 @@ func Open(o Options) (*Engine, error) {
 	if e.parts, err = e.build(o.Config); err != nil {
 		return nil, errors.Join(explain(err), e.Close())
 	}
+	e.tap = e.newTap(o.Config)
 	return e, nil
 }
 
