@@ -85,8 +85,8 @@ func (r *Replayer) ask(ctx context.Context, rules state.ClaimRules) (wait time.D
 // heard writes down what the oracles said: an event that the receiver has is
 // seen, and an answer of any kind pairs.
 func (r *Replayer) heard(a Answers) error {
-	if a.Spoke {
-		if err := r.store.SetPaired(); err != nil {
+	if len(a.Spoke) > 0 {
+		if err := r.store.SetPaired(a.Spoke...); err != nil {
 			return err
 		}
 	}

@@ -102,8 +102,8 @@ func (j *Judging) batch(ctx context.Context, look *state.Look, rows []state.Row,
 	if err != nil {
 		return err
 	}
-	if answers.Spoke {
-		if err := j.store.SetPaired(); err != nil {
+	if len(answers.Spoke) > 0 {
+		if err := j.store.SetPaired(answers.Spoke...); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,7 @@ type Sources struct {
 // SourceHealth is how a source did when it was needed last.
 type SourceHealth struct {
 	Name     string
+	Proof    state.Proof
 	Spoke    time.Time // when it answered, or was found to be read to its end; zero: not yet in this process
 	Failing  string    // why it can't answer, one line for people; "": it can, for all that is known
 	Since    time.Time // when it began to fail; zero: it does not
@@ -41,7 +42,7 @@ func NewSources(all []Source, log *slog.Logger) *Sources {
 	slices.SortStableFunc(all, func(a, b Source) int { return int(a.Proof) - int(b.Proof) })
 	s := &Sources{all: all, log: log, health: make([]SourceHealth, len(all))}
 	for i, one := range all {
-		s.health[i].Name = one.Name
+		s.health[i].Name, s.health[i].Proof = one.Name, one.Proof
 	}
 	return s
 }
@@ -113,7 +114,7 @@ func (s *Sources) recorders(ctx context.Context, do func(Recorder) error) (faile
 type Answers struct {
 	Has    map[string]state.Proof // the events that the receiver has, by id
 	Failed string                 // why an oracle could not answer; "": all did
-	Spoke  bool                   // one did
+	Spoke  []state.Proof          // of the oracles that did
 }
 
 // Ask asks every oracle about events, each only about those that no stronger one has. An error is that of ctx alone.
@@ -148,7 +149,7 @@ func (s *Sources) askAll(ctx context.Context, events []heygen.Event, a *Answers)
 			a.Failed = also(a.Failed, one.because(err))
 			continue
 		}
-		a.Spoke = true
+		a.Spoke = append(a.Spoke, one.Proof)
 		for _, e := range open {
 			if has[e.ID] {
 				a.Has[e.ID] = one.Proof

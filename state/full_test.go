@@ -84,7 +84,7 @@ func TestAGiantTransactionIsRefusedWhole(t *testing.T) {
 		}
 		return nil
 	}}
-	small := &call{fn: func(t *tx) error { return t.setPaired(noon()) }}
+	small := &call{fn: func(t *tx) error { return t.setPaired(noon(), 0) }}
 	s.commitBatch([]*call{giant, small})
 	if !errors.Is(giant.err, ErrFull) {
 		t.Errorf("the giant was answered %v, want ErrFull", giant.err)

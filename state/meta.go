@@ -21,7 +21,7 @@ const (
 	metaBase       = "base"       // text: the API the events come from; missing until it is known
 	metaBaseline   = "baseline"   // time; missing until the first run
 	metaFloor      = "floor"      // time; missing until something was pruned
-	metaPaired     = "paired"     // time when it was first known what the receiver has; missing until then
+	metaPaired     = "paired"     // time when it was first known what the receiver has ‖ bits 2 of the proofs since; missing until then
 	metaReceiver   = "receiver"   // JSON of Receiver
 	metaCounts     = "counts"     // counts.encode
 	metaRestored   = "restored"   // from 8 ‖ to 8, unix nanoseconds: the time that the last restore lost; missing until there was one
@@ -36,6 +36,7 @@ type settings struct {
 	begun    bool // there was a first run: the baseline is set, be it the very beginning
 	floor    time.Time
 	paired   bool
+	spoken   uint16 // bit n: proof n has spoken
 	receiver Receiver
 	counts   counts
 	commit   time.Time // the last one; zero: a file from before it was noted
@@ -93,23 +94,49 @@ func (s *Store) Floor() time.Time { return s.settings().floor }
 // Paired reports whether it was ever known what the receiver has: a recorder spoke, ids were imported, or an oracle answered.
 func (s *Store) Paired() bool { return s.settings().paired }
 
-// SetPaired notes that an oracle answered.
-func (s *Store) SetPaired() error {
-	if s.Paired() {
+// Spoke reports whether a source of this proof has ever said anything.
+func (s *Store) Spoke(proof Proof) bool { return s.settings().spoken&bit(proof) != 0 }
+
+func bit(proof Proof) uint16 { return 1 << proof }
+
+// SetPaired notes that oracles answered, each known by its proof. Nothing is written where that is known.
+func (s *Store) SetPaired(oracles ...Proof) error {
+	var spoken uint16
+	for _, proof := range oracles {
+		spoken |= bit(proof)
+	}
+	if m := s.settings(); m.paired && m.spoken|spoken == m.spoken {
 		return nil
 	}
-	if err := s.update(false, func(t *tx) error { return t.setPaired(time.Now()) }); err != nil {
+	if err := s.update(false, func(t *tx) error { return t.setPaired(time.Now(), spoken) }); err != nil {
 		return fmt.Errorf("note that a source answered: %w", err)
 	}
 	return nil
 }
 
-func (t *tx) setPaired(now time.Time) error {
-	if t.bucket(bucketMeta).Get([]byte(metaPaired)) != nil {
-		return nil
+// setPaired notes that it is known what the receiver has, and who said so.
+func (t *tx) setPaired(now time.Time, spoken uint16) error {
+	payload, paired, err := t.get(t.bucket(bucketMeta), []byte(metaPaired))
+	if err != nil {
+		return err
 	}
-	t.after(func() { t.s.change(func(m *settings) { m.paired = true }) })
-	return t.putMeta(metaPaired, appendTime(nil, now))
+	if paired {
+		before := numberOfBits(tail(payload, 8))
+		if before|spoken == before {
+			return nil
+		}
+		now, spoken = timeAt(payload), before|spoken
+	}
+	t.after(func() { t.s.change(func(m *settings) { m.paired, m.spoken = true, spoken }) })
+	return t.putMeta(metaPaired, binary.BigEndian.AppendUint16(appendTime(nil, now), spoken))
+}
+
+// numberOfBits reads 2 bytes; fewer are none.
+func numberOfBits(b []byte) uint16 {
+	if len(b) < 2 {
+		return 0
+	}
+	return binary.BigEndian.Uint16(b)
 }
 
 // Receiver returns a copy of what is known about the receiver.
@@ -260,6 +287,7 @@ func (t *tx) readMeta() (settings, uint64, error) {
 		begun:    r.read(metaBaseline) != nil,
 		floor:    timeAt(r.read(metaFloor)),
 		paired:   r.read(metaPaired) != nil,
+		spoken:   numberOfBits(tail(r.read(metaPaired), 8)),
 		commit:   timeAt(tail(r.read(metaGeneration), 8)),
 		lost:     decodeLost(r.read(metaRestored)),
 	}

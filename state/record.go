@@ -42,6 +42,7 @@ func (t *tx) record(now time.Time, seen []Sighting) (n int, err error) {
 	var fresh, imports []named
 	sp := make(spent)
 	met := make(map[string]int)
+	var spoken uint16
 	for _, one := range seen {
 		at := one.At
 		if at.IsZero() {
@@ -58,11 +59,12 @@ func (t *tx) record(now time.Time, seen []Sighting) (n int, err error) {
 		if err != nil {
 			return 0, err
 		}
+		spoken |= bit(one.Proof)
 	}
 	if n == 0 {
 		return 0, nil
 	}
-	if err := t.setPaired(now); err != nil {
+	if err := t.setPaired(now, spoken); err != nil {
 		return 0, err
 	}
 	if err := t.take(sp); err != nil {

@@ -49,7 +49,7 @@ func statusText(s engine.Status, now time.Time) string {
 	}
 	line("receiver", "%s", receiverText(s.Receiver))
 	for _, source := range s.Sources {
-		line("source", "%s: %s", source.Name, map[bool]string{true: "has spoken", false: "has not spoken yet"}[source.Spoken])
+		line("source", "%s: %s", source.Name, sourceText(source))
 	}
 	for _, one := range s.Backfills {
 		line("backfill", "%d of %s, begun %s, %s", one.ID, one.Words, stamp(one.Begun), backfillText(one))
@@ -59,6 +59,18 @@ func statusText(s engine.Status, now time.Time) string {
 	}
 	line("state", "%s, %d bytes", s.State.Path, s.State.Size)
 	return b.String()
+}
+
+func sourceText(s engine.SourceStatus) string {
+	switch {
+	case s.Failing != "":
+		return fmt.Sprintf("can't answer since %s: %s", stamp(s.FailingSince), s.Failing)
+	case !s.Spoken:
+		return "has not spoken yet"
+	case s.LastAt.IsZero():
+		return "has spoken"
+	}
+	return "has spoken, last at " + stamp(s.LastAt)
 }
 
 func countsText(counts map[string]int64) string {

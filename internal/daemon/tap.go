@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -44,11 +43,8 @@ func (d *daemon) tapPatience() time.Duration {
 
 // tapAddress is where a configuration wants its tap; "" when it has none.
 func tapAddress(cfg *config.Config) string {
-	i := slices.IndexFunc(cfg.Seen, func(s config.Source) bool { return s.Kind == config.SourceTap })
-	if i < 0 {
-		return ""
-	}
-	return cfg.Seen[i].Tap.Listen
+	tap, _ := cfg.Tap()
+	return tap.Listen
 }
 
 // listenTap serves the tap, where there is one, on the socket that systemd

@@ -47,6 +47,11 @@ func (e *Engine) newSource(c config.Source) (one reconcile.Source, closer func()
 		one.Proof = state.Report
 	case config.SourceMirror:
 		one.Proof = state.Mirror
+	case config.SourceTap:
+		one.Proof = state.Tap
+		if e.tap != nil { // it listens only in the daemon
+			one.Recorder = e.tap
+		}
 	default:
 		err = errors.New("this version knows no such source") // unreachable: the configuration was checked
 	}

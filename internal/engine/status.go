@@ -48,8 +48,11 @@ type ReceiverStatus struct {
 
 // SourceStatus is one way of knowing what the receiver has.
 type SourceStatus struct {
-	Name   string `json:"name"`
-	Spoken bool   `json:"spoken"`
+	Name         string    `json:"name"`
+	Spoken       bool      `json:"spoken"`                 // ever, it or another of its kind
+	LastAt       time.Time `json:"last_at,omitzero"`       // when it spoke, or was read to its end, in this process
+	Failing      string    `json:"failing,omitempty"`      // why it can't answer
+	FailingSince time.Time `json:"failing_since,omitzero"` // in this process
 }
 
 // WalkStatus is the position of one query.
@@ -126,8 +129,10 @@ func (e *Engine) receiverStatus() ReceiverStatus {
 
 func (e *Engine) sources() []SourceStatus {
 	var all []SourceStatus
-	for _, source := range e.current().cfg.Seen {
-		all = append(all, SourceStatus{Name: source.Kind, Spoken: e.store.Paired()})
+	for _, h := range e.current().sources.Health() {
+		all = append(all, SourceStatus{
+			Name: h.Name, Spoken: e.store.Spoke(h.Proof), LastAt: h.Spoke, Failing: heygen.CutURLs(h.Failing), FailingSince: h.Since,
+		})
 	}
 	return all
 }
@@ -213,6 +218,9 @@ func (s Status) words(held, withheld string) (string, bool) {
 	add(s.LastPass == nil, "no pass has been made yet")
 	add(s.PassError != "", "the last pass failed: %s", s.PassError)
 	add(s.State.Full != "", "%s", s.State.Full)
+	for _, source := range s.Sources {
+		add(source.Failing != "" && !strings.Contains(s.PassError+held, source.Failing), "source %s can't answer: %s", source.Name, source.Failing)
+	}
 	add(held != "", "nothing is replayed: %s", held)
 	add(missed > 0, "%d missed", missed)
 	add(withheld != "", "%s", withheld)

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"slices"
-
 	"backstop/internal/config"
 	"backstop/reconcile"
 	"backstop/state"
@@ -14,8 +12,7 @@ func (e *Engine) Tap() *reconcile.Tap { return e.tap }
 
 // newTap makes the tap where the configuration has one.
 func (e *Engine) newTap(cfg *config.Config) *reconcile.Tap {
-	configured := slices.ContainsFunc(cfg.Seen, func(s config.Source) bool { return s.Kind == config.SourceTap })
-	if !configured || e.store == nil {
+	if _, configured := cfg.Tap(); !configured || e.store == nil {
 		return nil
 	}
 	return reconcile.NewTap(reconcile.TapOptions{
