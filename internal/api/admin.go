@@ -31,6 +31,8 @@ func Admin(e *engine.Engine, o AdminOptions) http.Handler {
 		case !r.admin:
 		case r.open:
 			mux.HandleFunc(r.pattern, r.serve)
+		case r.signed:
+			mux.HandleFunc(r.pattern, h.weighed(h.mirror(g.trusted)))
 		default:
 			mux.HandleFunc(r.pattern, g.token(r.serve))
 		}
@@ -79,19 +81,25 @@ func (g *guard) ours(r *http.Request) bool {
 // token refuses requests without the token, where one is set.
 func (g *guard) token(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		want, err := g.options.Token()
-		if err != nil {
+		switch trusted, err := g.trusted(r); {
+		case err != nil:
 			writeError(w, http.StatusServiceUnavailable, exit.Wrap(exit.Failed, "", err))
-			return
+		case !trusted:
+			unauthorized(w, "send Authorization: Bearer with admin.token", "the token is missing or wrong")
+		default:
+			next(w, r)
 		}
-		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if want != "" && !same(want, given) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="backstop"`)
-			writeError(w, http.StatusUnauthorized, exit.Errorf(exit.Failed, "send Authorization: Bearer with admin.token", "the token is missing or wrong"))
-			return
-		}
-		next(w, r)
 	}
+}
+
+// trusted reports whether a request has the token, where one is set.
+func (g *guard) trusted(r *http.Request) (bool, error) {
+	want, err := g.options.Token()
+	if err != nil {
+		return false, err
+	}
+	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return want == "" || same(want, given), nil
 }
 
 // same compares hashes, so that neither content nor length shows in the time it

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"backstop/internal/config"
 	"backstop/internal/exit"
 	"backstop/state"
 )
@@ -16,7 +17,9 @@ const maxReport = 8 << 20
 // report keeps what the receiver says that it has. The answer is sent when that
 // is durable, so a receiver may forget what it reported.
 func (h *handler) report(w http.ResponseWriter, r *http.Request) {
-	h.record(w, r, state.Report)
+	if h.takes(w, config.SourceReport) {
+		h.record(w, r, state.Report)
+	}
 }
 
 // importSeen is a report by a person.
@@ -24,28 +27,41 @@ func (h *handler) importSeen(w http.ResponseWriter, r *http.Request) {
 	h.record(w, r, state.Import)
 }
 
-// record keeps a report. Many large ones at once wait for each other: what they
-// hold in memory is bounded, and none is refused that could be recorded.
-func (h *handler) record(w http.ResponseWriter, r *http.Request, proof state.Proof) {
-	weight := int64(maxReport)
-	if r.ContentLength >= 0 {
-		weight = min(r.ContentLength, maxReport)
+// weighed has do serve a request whose body is kept in memory. Many large ones at
+// once wait for each other: what they hold is bounded, and none is refused that
+// could be recorded.
+func (h *handler) weighed(do http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		weight := int64(maxReport)
+		if r.ContentLength >= 0 {
+			weight = min(r.ContentLength, maxReport)
+		}
+		if err := h.bodies.Acquire(r.Context(), weight); err != nil {
+			return // nobody waits for the answer any more
+		}
+		defer h.bodies.Release(weight)
+		do(w, r)
 	}
-	if err := h.bodies.Acquire(r.Context(), weight); err != nil {
-		return // nobody waits for the answer any more
-	}
-	defer h.bodies.Release(weight)
-	h.recordBody(w, r, proof)
 }
 
-func (h *handler) recordBody(w http.ResponseWriter, r *http.Request, proof state.Proof) {
+// readReport reads a bounded body; it answers itself where it can't.
+func (h *handler) readReport(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReport))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		writeError(w, http.StatusRequestEntityTooLarge, exit.Errorf(exit.Usage, "send it in several requests", "the body is over 8 MiB"))
-		return
+		return nil, false
 	}
 	if err != nil {
 		badRequest(w, "send it again", "the body broke off: %s", err.Error())
+		return nil, false
+	}
+	return body, true
+}
+
+// record keeps a report.
+func (h *handler) record(w http.ResponseWriter, r *http.Request, proof state.Proof) {
+	body, ok := h.readReport(w, r)
+	if !ok {
 		return
 	}
 	seen, unmatchable, err := parseSeen(body, proof, h.engine.Now())
@@ -53,6 +69,11 @@ func (h *handler) recordBody(w http.ResponseWriter, r *http.Request, proof state
 		badRequest(w, `send {"event_id": …} objects, or event_type with event_data; nothing of this request was recorded`, "%s", err.Error())
 		return
 	}
+	h.keep(w, seen, unmatchable)
+}
+
+// keep answers when what was seen is durable.
+func (h *handler) keep(w http.ResponseWriter, seen []state.Sighting, unmatchable int) {
 	n, err := h.engine.Record(seen)
 	switch {
 	case errors.Is(err, state.ErrFull):

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"backstop/internal/config"
 	"backstop/internal/exit"
@@ -57,6 +58,15 @@ func (e *Engine) newSource(c config.Source) (one reconcile.Source, closer func()
 	}
 	return one, closer, err
 }
+
+// Takes reports whether the configuration has a source of a kind.
+func (e *Engine) Takes(kind string) bool {
+	return slices.ContainsFunc(e.current().cfg.Seen, func(s config.Source) bool { return s.Kind == kind })
+}
+
+// Secrets are those of the receiver: the first signs, all verify. None: pushes
+// are not signed.
+func (e *Engine) Secrets() ([]string, error) { return secretValues(e.current().cfg.Receiver.Secrets) }
 
 // sourceError tells that a source failed when it was needed last; nil when none
 // did.
