@@ -38,7 +38,8 @@ func listLog(path string, before logPosition) (files []*logFile, err error) {
 		return nil, err
 	}
 	if err == nil {
-		own.current = true
+		names := logNames(path)
+		own.name, own.current = names[len(names)-1], true // where it is a link, what it leads to: that stays when the link moves
 		met[own.inode] = true
 	}
 	for _, name := range siblings(path, before) {
