@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,11 +19,14 @@ func TestLogrotate(t *testing.T) {
 		}
 		t.Skip(how)
 	}
-	tests := []struct{ name, how string }{
+	tests := []struct {
+		name, how string
+		times     int // 0: four
+	}{
 		{name: "create", how: "create 0600"},
 		{name: "nocreate", how: "nocreate"},
 		{name: "copytruncate", how: "copytruncate"},
-		{name: "dateext", how: "create\ndateext\ndateformat -%Y%m%d-%s"},
+		{name: "dateext", how: "create\ndateext\ndateformat -%Y%m%d-%s", times: 1},
 		{name: "extension", how: "create\nextension .log"},
 		{name: "delaycompress", how: "create\ncompress\ndelaycompress"},
 		{name: "copytruncate and delaycompress", how: "copytruncate\ncompress\ndelaycompress"},
@@ -40,7 +44,7 @@ func TestLogrotate(t *testing.T) {
 			}
 			d.append(d.path, d.lines(100))
 			d.sync()
-			for i := range 4 {
+			for i := range cmp.Or(tt.times, 4) {
 				d.append(d.path, d.lines(20))
 				rotate()
 				d.append(d.path, d.lines(20*i)) // nothing the first time
