@@ -284,7 +284,7 @@ func TestLogPassesOverLongLines(t *testing.T) {
 	if p, _ := readLogPosition(at); p.Files[0].Offset < 6*maxLine || !p.Files[0].Skip {
 		t.Errorf("position %s, want one inside the long line", at)
 	}
-	d.append(d.path, "\"}\n"+d.lines(2))
+	d.append(d.path, "{\"event_id\":\"inside the long line\"}\n"+d.lines(2))
 	d.sync()
 	d.check(true)
 	fits := strings.Repeat("z", maxLine-len(`{"event_id":"fits","z":""}`))
