@@ -26,31 +26,36 @@ type room struct {
 // imports folders on lower floors, never one on its own floor or above.
 func rooms() map[string]room {
 	return map[string]room{
-		"internal/secret":   {floor: 0},
-		"internal/log":      {floor: 0},
-		"internal/exit":     {floor: 0},
-		"internal/heygen":   {floor: 1},
-		"internal/config":   {floor: 1},
-		"state":             {floor: 2},
-		"poller":            {floor: 3},
-		"reconcile":         {floor: 3},
-		"internal/simulate": {floor: 3, only: []string{"internal/heygen"}},
-		"internal/receiver": {floor: 3, only: []string{"internal/heygen"}},
-		"internal/engine":   {floor: 4},
-		"internal/api":      {floor: 5},
-		"internal/daemon":   {floor: 6},
-		"internal/demo":     {floor: 7},
-		"internal/command":  {floor: 8},
-		".":                 {floor: 9},
-		"bench":             {floor: 9},
+		"internal/secret":     {floor: 0},
+		"internal/log":        {floor: 0},
+		"internal/exit":       {floor: 0},
+		"internal/heygen":     {floor: 1},
+		"internal/config":     {floor: 1},
+		"state":               {floor: 2},
+		"poller":              {floor: 3},
+		"reconcile":           {floor: 3},
+		"reconcile/query":     {floor: 3, only: []string{"internal/heygen"}},
+		"internal/simulate":   {floor: 3, only: []string{"internal/heygen"}},
+		"internal/receiver":   {floor: 3, only: []string{"internal/heygen"}},
+		"internal/testserver": {floor: 3, only: []string{}},
+		"internal/engine":     {floor: 4},
+		"internal/api":        {floor: 5},
+		"internal/daemon":     {floor: 6},
+		"internal/demo":       {floor: 7},
+		"internal/command":    {floor: 8},
+		".":                   {floor: 9},
+		"bench":               {floor: 9},
 	}
 }
 
 // owners says which folder alone may import a library.
 func owners() map[string]string {
 	return map[string]string{
-		"go.etcd.io/bbolt": "state",
-		"go.yaml.in/yaml":  "internal/config",
+		"go.etcd.io/bbolt":               "state",
+		"go.yaml.in/yaml":                "internal/config",
+		"github.com/jackc/pgx":           "reconcile/query",
+		"github.com/go-sql-driver/mysql": "reconcile/query",
+		"modernc.org/sqlite":             "reconcile/query",
 	}
 }
 
