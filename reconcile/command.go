@@ -159,7 +159,7 @@ func (c *Command) hint(exit *exec.ExitError) string {
 // at most 200 bytes; "" when it said nothing.
 func firstLine(said string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(said), "\n")
-	line = strings.Map(ascii, heygen.Clean(line))
+	line = strings.Map(ascii, strings.ReplaceAll(heygen.Clean(line), "…", "..."))
 	if line == "" {
 		return ""
 	}

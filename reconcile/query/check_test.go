@@ -37,8 +37,12 @@ func TestCheck(t *testing.T) {
 		case tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)):
 			t.Errorf("%s: %s: %v, want %q", tt.driver, tt.sql, err, tt.says)
 		}
-		if _, err := New(Options{Driver: tt.driver, SQL: tt.sql}); (err == nil) != (tt.says == "") {
+		q, err := New(Options{Driver: tt.driver, SQL: tt.sql})
+		if (err == nil) != (tt.says == "") {
 			t.Errorf("New of %s %s: %v", tt.driver, tt.sql, err)
+		}
+		if q != nil {
+			_ = q.Close()
 		}
 	}
 }

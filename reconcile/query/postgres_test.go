@@ -34,6 +34,7 @@ func TestPostgres(t *testing.T) {
 	t.Run("types", func(t *testing.T) { postgresTypes(t, w) })
 	t.Run("together", func(t *testing.T) { together(t, w) })
 	t.Run("refusals", func(t *testing.T) { postgresRefusals(t, w) })
+	t.Run("pooler", func(t *testing.T) { pooler(t, w) })
 	t.Run("restart", func(t *testing.T) { restart(t, w) })
 	t.Run("rotate", func(t *testing.T) {
 		rotate(t, w, func(password string) { w.exec(t, "ALTER ROLE backstop PASSWORD '"+password+"'") },
@@ -43,6 +44,22 @@ func TestPostgres(t *testing.T) {
 
 func postgresDSN(s *testserver.Server, password string) string {
 	return (&url.URL{Scheme: "postgres", User: url.UserPassword("backstop", password), Host: s.Addr, Path: "/postgres"}).String()
+}
+
+// pooler: behind one that gives every transaction another session, all of it
+// holds as before.
+func pooler(t *testing.T, w *world) {
+	s := testserver.PgBouncer(t, w.server, "backstop", "change me")
+	behind := *w
+	behind.dsn = postgresDSN(s, "change me")
+	q := behind.query(t, nil)
+	for range 10 {
+		want(t, q, []string{"evt_0001", "evt_none"}, "evt_0001")
+	}
+	together(t, &behind)
+	slow(t, &behind)
+	cancelled(t, &behind)
+	says(t, refused(t, t.Context(), behind.query(t, asking(w.writes[0]))), "read-only transaction")
 }
 
 // postgresTypes: ids may be kept in columns of other types.

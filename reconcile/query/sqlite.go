@@ -68,23 +68,27 @@ func (sqLite) explain(err error) (said, remedy string, ok bool) {
 	if !errors.As(err, &refused) {
 		return "", "", false
 	}
-	said = refused.Error()
-	return said, sqliteRemedy(refused.Code(), said), true
+	return refused.Error(), sqliteRemedy(refused.Code()), true
 }
 
+// readOnlyRollback is SQLITE_READONLY_ROLLBACK: a transaction was cut off, and
+// undoing it would be a write.
+const readOnlyRollback = 776
+
 // sqliteRemedy knows the primary result codes of sqlite.org/rescode.html.
-func sqliteRemedy(code int, said string) string {
+func sqliteRemedy(code int) string {
+	if code == readOnlyRollback {
+		return "what writes to it died; start that again: it puts the database in order"
+	}
 	switch code & 0xff {
 	case 1:
 		return "correct sql"
 	case 5, 6:
 		return "a writer keeps readers out; let it use WAL mode, or raise timeout"
-	case 8:
+	case 8, 23:
 		return "the query may only read"
 	case 14:
 		return "does the file exist, and may this user read it? Beside one in WAL mode it must also write"
-	case 23:
-		return "the query may only read"
 	case 26:
 		return "the dsn must name a database of SQLite"
 	}

@@ -1,11 +1,7 @@
 package query_test
 
 import (
-	"bufio"
-	"database/sql"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -36,6 +32,7 @@ func TestSQLite(t *testing.T) {
 			t.Run("together", func(t *testing.T) { together(t, w) })
 			t.Run("beside a writer", func(t *testing.T) { besideWriter(t, w, mode) })
 			t.Run("beside a process", func(t *testing.T) { besideProcess(t, w) })
+			t.Run("after a crash", func(t *testing.T) { crashedWriter(t, w, mode) })
 			t.Run("uri", func(t *testing.T) { sqliteURI(t, w) })
 		})
 	}
@@ -78,57 +75,6 @@ func besideWriter(t *testing.T, w *world, mode string) {
 		t.Fatal(err)
 	}
 	want(t, short, []string{"evt_0001"}, "evt_0001")
-}
-
-// writerOf is set in a copy of this program that writes to a database, as the
-// receiver does, until it is told to stop.
-const writerOf = "BACKSTOP_TEST_WRITER_OF"
-
-// write adds one id after the other, and says each when it is committed.
-func write(dsn string) error {
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return err
-	}
-	for i := range 1_000_000 {
-		id := fmt.Sprintf("evt_other_%d", i)
-		if _, err := db.Exec("INSERT INTO inbox (event_id) VALUES (?)", id); err != nil {
-			return err
-		}
-		fmt.Println(id)
-	}
-	return db.Close()
-}
-
-// besideProcess asks while another process writes: what it says to have
-// committed is found, and it is never held up for long.
-func besideProcess(t *testing.T, w *world) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), writerOf+"=file:"+uriPath(w.dsn)+"?_pragma=busy_timeout(60000)&_pragma=synchronous(0)")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
-	q := w.query(t, nil)
-	lines := bufio.NewScanner(out)
-	for range 200 {
-		if !lines.Scan() {
-			t.Fatal("the writer ended")
-		}
-		want(t, q, []string{lines.Text(), "evt_other_x"}, lines.Text())
-	}
 }
 
 // sqliteURI: what a URI asks for beyond reading is not done.

@@ -92,8 +92,17 @@ func (w *world) exec(t *testing.T, statement string, args ...any) {
 
 func (w *world) has(t *testing.T, ids ...string) {
 	t.Helper()
+	tx, err := w.admin.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, id := range ids {
-		w.exec(t, w.insert, id)
+		if _, err := tx.ExecContext(t.Context(), w.insert, id); err != nil {
+			t.Fatalf("%q: %v", id, err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
 	}
 }
 
