@@ -82,3 +82,15 @@ func TestReadOnlyURI(t *testing.T) {
 		}
 	}
 }
+
+// What SQLite calls read only is not always the query's doing.
+func TestSQLiteRemedy(t *testing.T) {
+	for code, want := range map[int]string{8: "may only read", 264: "died", 776: "died", 520: "folder", 1544: "folder", 14: "does the file exist", 270: "does the file exist", 5: "WAL", 26: "must name", 1: "correct sql"} {
+		if got := sqliteRemedy(code); !strings.Contains(got, want) {
+			t.Errorf("%d: %q, want %q", code, got, want)
+		}
+	}
+	if got := sqliteRemedy(13); got != "" {
+		t.Errorf("a full disk: %q", got)
+	}
+}

@@ -1,6 +1,7 @@
 package query_test
 
 import (
+	"database/sql"
 	"testing"
 
 	"backstop/internal/testserver"
@@ -28,6 +29,7 @@ func TestMariaDB(t *testing.T) {
 	w.exec(t, "GRANT ALL ON test.* TO backstop@'%'") // so that it is the transaction that refuses
 	every(t, w)
 	t.Run("types", func(t *testing.T) { mariaTypes(t, w) })
+	t.Run("index", func(t *testing.T) { mariaIndex(t, w) })
 	t.Run("slow select", func(t *testing.T) { mariaSlow(t, w) })
 	t.Run("together", func(t *testing.T) { together(t, w) })
 	t.Run("refusals", func(t *testing.T) { mariaRefusals(t, w) })
@@ -63,6 +65,31 @@ func mariaTypes(t *testing.T, w *world) {
 	w.exec(t, "ALTER TABLE collated MODIFY event_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
 	mixed := "SELECT c.event_id FROM collated c JOIN JSON_TABLE(?, '$[*]' COLUMNS (id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci PATH '$')) AS asked ON asked.id = c.event_id"
 	says(t, refused(t, t.Context(), w.query(t, asking(mixed))), "Illegal mix of collations", "; give the column of JSON_TABLE")
+}
+
+// mariaIndex: the recipes look ids up, and never read a whole table.
+func mariaIndex(t *testing.T, w *world) {
+	w.exec(t, "INSERT INTO inbox (event_id) SELECT concat('evt_fill_', seq) FROM seq_1_to_5000")
+	w.exec(t, "INSERT INTO videos (video_id, last_event) SELECT concat('vid_fill_', seq), 'avatar_video.success' FROM seq_1_to_5000")
+	for statement, table := range map[string]string{w.ids: "i", w.content: "v"} {
+		var id, kind, name, access, possible, key, length, ref, rows, extra sql.NullString
+		plan, err := w.admin.QueryContext(t.Context(), "EXPLAIN "+statement, `["a","b"]`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = plan.Close() }()
+		for plan.Next() {
+			if err := plan.Scan(&id, &kind, &name, &access, &possible, &key, &length, &ref, &rows, &extra); err != nil {
+				t.Fatal(err)
+			}
+			if name.String == table && key.String != "PRIMARY" || access.String == "index" {
+				t.Errorf("%s is read by %s with key %q: %s", table, access.String, key.String, statement)
+			}
+		}
+		if err := plan.Err(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // mariaSlow: a statement that works, not one that sleeps.

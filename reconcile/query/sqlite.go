@@ -71,14 +71,22 @@ func (sqLite) explain(err error) (said, remedy string, ok bool) {
 	return refused.Error(), sqliteRemedy(refused.Code()), true
 }
 
-// readOnlyRollback is SQLITE_READONLY_ROLLBACK: a transaction was cut off, and
-// undoing it would be a write.
-const readOnlyRollback = 776
+// Of the codes for what cannot be written, those that mean no fault of the
+// query's.
+const (
+	readOnlyRollback  = 776  // a transaction was cut off, and undoing it would be a write
+	readOnlyRecovery  = 264  // the same in WAL mode
+	readOnlyCantLock  = 520  // WAL mode, and the -shm file may not be written
+	readOnlyDirectory = 1544 // WAL mode, and there is no -shm file, nor may one be made
+)
 
-// sqliteRemedy knows the primary result codes of sqlite.org/rescode.html.
+// sqliteRemedy knows the result codes of sqlite.org/rescode.html.
 func sqliteRemedy(code int) string {
-	if code == readOnlyRollback {
+	switch code {
+	case readOnlyRollback, readOnlyRecovery:
 		return "what writes to it died; start that again: it puts the database in order"
+	case readOnlyCantLock, readOnlyDirectory:
+		return "nobody has this database in WAL mode open, and then reading it needs a -shm file; let this user write to its folder"
 	}
 	switch code & 0xff {
 	case 1:
@@ -88,7 +96,9 @@ func sqliteRemedy(code int) string {
 	case 8, 23:
 		return "the query may only read"
 	case 14:
-		return "does the file exist, and may this user read it? Beside one in WAL mode it must also write"
+		return "does the file exist, and may this user read it?"
+	case 10:
+		return "does the dsn name a file, and is its disk in order?"
 	case 26:
 		return "the dsn must name a database of SQLite"
 	}

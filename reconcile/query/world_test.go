@@ -46,20 +46,26 @@ type world struct {
 	writes  []string           // what may not be done
 }
 
-// recipe gives the blocks of SQL under a heading of the page of recipes.
-func recipe(t *testing.T, heading string) []string {
+// section is what stands under a heading of the page of recipes.
+func section(t *testing.T, heading string) string {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/recipes.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, ok := strings.Cut(string(page), "\n## "+heading+"\n")
+	_, text, ok := strings.Cut(string(page), "\n## "+heading+"\n")
 	if !ok {
 		t.Fatalf("docs/recipes.md has no part %s", heading)
 	}
-	section, _, _ = strings.Cut(section, "\n## ")
+	text, _, _ = strings.Cut(text, "\n## ")
+	return text
+}
+
+// recipe gives the blocks of SQL in it.
+func recipe(t *testing.T, heading string) []string {
+	t.Helper()
 	var blocks []string
-	for _, m := range regexp.MustCompile("(?s)```sql\n(.*?)\n```").FindAllStringSubmatch(section, -1) {
+	for _, m := range regexp.MustCompile("(?s)```sql\n(.*?)\n```").FindAllStringSubmatch(section(t, heading), -1) {
 		blocks = append(blocks, m[1])
 	}
 	return blocks
@@ -81,7 +87,12 @@ func (w *world) follow(t *testing.T, heading string) {
 			w.content = block
 		}
 	}
+	if n := strings.Count(plain(section(t, heading)), plain(w.ids)); n != 2 {
+		t.Errorf("the query under %s stands %d times, not once by itself and once in the configuration", heading, n)
+	}
 }
+
+func plain(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func (w *world) exec(t *testing.T, statement string, args ...any) {
 	t.Helper()
