@@ -32,9 +32,11 @@ func rooms() map[string]room {
 		"internal/exit":        {floor: 0},
 		"internal/heygen":      {floor: 1},
 		"internal/config":      {floor: 1},
+		"internal/testserver":  {floor: 1, tests: true},
 		"state":                {floor: 2},
 		"poller":               {floor: 3},
 		"reconcile":            {floor: 3},
+		"reconcile/query":      {floor: 3, only: []string{"internal/heygen"}},
 		"internal/simulate":    {floor: 3, only: []string{"internal/heygen"}},
 		"internal/receiver":    {floor: 3, only: []string{"internal/heygen"}},
 		"reconcile/sourcetest": {floor: 4, tests: true},
@@ -51,8 +53,11 @@ func rooms() map[string]room {
 // owners says which folder alone may import a library.
 func owners() map[string]string {
 	return map[string]string{
-		"go.etcd.io/bbolt": "state",
-		"go.yaml.in/yaml":  "internal/config",
+		"go.etcd.io/bbolt":               "state",
+		"go.yaml.in/yaml":                "internal/config",
+		"github.com/jackc/pgx":           "reconcile/query",
+		"github.com/go-sql-driver/mysql": "reconcile/query",
+		"modernc.org/sqlite":             "reconcile/query",
 	}
 }
 

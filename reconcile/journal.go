@@ -3,6 +3,7 @@ package reconcile
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,10 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"time"
-
-	"backstop/internal/log"
 )
 
 // maxEntry is how long an entry of the journal may be: a message that is no UTF-8 comes as a list of numbers, five bytes
@@ -56,7 +54,7 @@ func (l *Log) entries(ctx context.Context, b *batch, p *journalPosition) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "journalctl", l.journalArgs(p.Cursor)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	said := &firstLine{}
+	said := &head{most: mostSaid}
 	cmd.Stderr = said
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -78,7 +76,7 @@ func (l *Log) entries(ctx context.Context, b *batch, p *journalPosition) error {
 	case err != nil:
 		return err
 	case ended != nil:
-		return fmt.Errorf("journalctl: %s; try it by hand as the user that backstop runs as", said.or(ended))
+		return fmt.Errorf("journalctl: %s; try it by hand as the user that backstop runs as", cmp.Or(said.line(), ended.Error()))
 	case asked != "" && !begun:
 		return errCursorGone
 	}
@@ -171,25 +169,4 @@ func messageOf(raw json.RawMessage) []byte {
 		line[i] = byte(n)
 	}
 	return bytes.TrimRight(line, "\r\n")
-}
-
-// mostSaid is how much of what journalctl says is told.
-const mostSaid = 200
-
-// firstLine keeps the beginning of what a program says.
-type firstLine struct{ text []byte }
-
-func (f *firstLine) Write(p []byte) (int, error) {
-	f.text = append(f.text, p[:min(len(p), mostSaid-len(f.text))]...)
-	return len(p), nil
-}
-
-// or gives the first line, or how the program ended where it said nothing.
-func (f *firstLine) or(ended error) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(string(f.text)), "\n")
-	if line == "" {
-		return ended.Error()
-	}
-	line = log.Printable(line)
-	return line[:min(len(line), mostSaid)]
 }

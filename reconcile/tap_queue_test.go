@@ -59,7 +59,7 @@ func queueOn(d *disk) (*tapQueue, *bytes.Buffer) {
 	return newTapQueue(d.record, slog.New(slog.NewTextHandler(said, nil))), said
 }
 
-func numbered(n int) state.Sighting {
+func numberedSighting(n int) state.Sighting {
 	return state.Sighting{ID: fmt.Sprintf("evt_%d", n), At: time.Now(), Proof: state.Tap}
 }
 
@@ -74,7 +74,7 @@ func TestTapQueueCommitsTogether(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- q.run(ctx) }()
 		for i := range 100 {
-			q.add(numbered(i))
+			q.add(numberedSighting(i))
 			synctest.Wait()
 		}
 		if n := len(q.all()); n != 100 {
@@ -90,7 +90,7 @@ func TestTapQueueCommitsTogether(t *testing.T) {
 			t.Error(err)
 		}
 		for i, seen := range d.kept {
-			if seen.ID != numbered(i).ID {
+			if seen.ID != numberedSighting(i).ID {
 				t.Fatalf("number %d is %s", i, seen.ID)
 			}
 		}
@@ -105,9 +105,9 @@ func TestTapQueueSync(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- q.run(ctx) }()
-		q.add(numbered(0))
+		q.add(numberedSighting(0))
 		synctest.Wait()
-		q.add(numbered(1))
+		q.add(numberedSighting(1))
 		hurried, hurry := context.WithCancel(t.Context())
 		hurry()
 		if err := q.sync(hurried); !errors.Is(err, context.Canceled) {
@@ -142,7 +142,7 @@ func TestTapQueueOnAFullState(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- q.run(ctx) }()
 		for i := range 10 {
-			q.add(numbered(i))
+			q.add(numberedSighting(i))
 			synctest.Wait()
 		}
 		if _, commits := d.count(); commits != 1 {
@@ -182,7 +182,7 @@ func TestTapQueueOverflow(t *testing.T) {
 		q, said := queueOn(d)
 		q.most = 5
 		for i := range 8 {
-			q.add(numbered(i))
+			q.add(numberedSighting(i))
 		}
 		if n := len(q.all()); n != 5 {
 			t.Errorf("%d waiting", n)
@@ -212,7 +212,7 @@ func TestTapQueueEnds(t *testing.T) {
 		latched := fmt.Errorf("commit: %w", state.ErrLatched)
 		d := &disk{fails: latched}
 		q, _ := queueOn(d)
-		q.add(numbered(0))
+		q.add(numberedSighting(0))
 		if err := q.run(t.Context()); !errors.Is(err, state.ErrLatched) {
 			t.Errorf("latched: %v", err)
 		}
@@ -226,7 +226,7 @@ func TestTapQueueEnds(t *testing.T) {
 		}
 		d.fail(full())
 		q, said := queueOn(d)
-		q.add(numbered(0))
+		q.add(numberedSighting(0))
 		if err := q.run(ending); err != nil || !strings.Contains(said.String(), "pushes=1") {
 			t.Errorf("full at the end: %v, logged %s", err, said)
 		}

@@ -16,7 +16,6 @@ import (
 	"backstop/internal/engine"
 	"backstop/internal/exit"
 	"backstop/internal/log"
-	"backstop/poller"
 )
 
 // load reads the configuration. The values under the keys must be there, without
@@ -43,7 +42,7 @@ func (a *app) configOptions() config.Options {
 	return config.Options{
 		Path:   a.flags.config,
 		Env:    os.LookupEnv,
-		Checks: config.Checks{Schedule: poller.CheckSpec},
+		Checks: engine.Checks(),
 	}
 }
 

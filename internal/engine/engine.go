@@ -95,10 +95,10 @@ func Open(o Options) (*Engine, error) {
 		return nil, explain(err)
 	}
 	e.store = store
+	e.tap = e.newTap(o.Config)
 	if e.parts, err = e.build(o.Config); err != nil {
 		return nil, errors.Join(explain(err), e.Close())
 	}
-	e.tap = e.newTap(o.Config)
 	return e, nil
 }
 

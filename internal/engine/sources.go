@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"backstop/internal/config"
 	"backstop/internal/exit"
+	"backstop/poller"
 	"backstop/reconcile"
+	"backstop/reconcile/query"
 	"backstop/state"
 )
 
@@ -53,10 +56,59 @@ func (e *Engine) newSource(c config.Source) (one reconcile.Source, closer func()
 		if e.tap != nil { // it listens only in the daemon
 			one.Recorder = e.tap
 		}
+	case config.SourceLog:
+		one.Proof = state.Log
+		one.Recorder, err = reconcile.NewLog(e.logOptions(c.Log))
+	case config.SourceQuery:
+		one.Proof = state.Query
+		var q *query.Query
+		if q, err = query.New(queryOptions(c.Query)); err == nil {
+			one.Oracle, closer = q, q.Close
+		}
+	case config.SourceCommand:
+		one.Proof = state.Command
+		one.Oracle, err = reconcile.NewCommand(reconcile.CommandOptions{Argv: c.Command.Argv, Timeout: c.Command.Timeout})
 	default:
 		err = errors.New("this version knows no such source") // unreachable: the configuration was checked
 	}
 	return one, closer, err
+}
+
+func (e *Engine) logOptions(c config.LogSource) reconcile.LogOptions {
+	o := reconcile.LogOptions{
+		Path: c.Path, Journal: c.Journal, Pattern: c.Pattern, Fields: reconcile.LogFields(c.Fields), Records: unkept{}, Now: e.Now, Logger: e.log,
+	}
+	if e.store != nil {
+		o.Records = e.store
+	}
+	return o
+}
+
+// unkept stands for a state that does not exist: a log is read from its start.
+type unkept struct{}
+
+func (unkept) ReadPosition(string) ([]byte, error) { return nil, nil }
+
+func (unkept) RecordRead(time.Time, []state.Sighting, string, []byte) error {
+	return errors.New("there is no state to record in") // unreachable: without one nothing is recorded
+}
+
+func queryOptions(c config.QuerySource) query.Options {
+	return query.Options{Driver: c.Driver, DSN: c.DSN.Value, SQL: c.SQL, Content: c.Content, Timeout: c.Timeout}
+}
+
+// Checks are what the configuration asks about its sources.
+func Checks() config.Checks {
+	return config.Checks{
+		Schedule: poller.CheckSpec,
+		Log: func(c config.LogSource) error {
+			if c.Pattern != "" {
+				return reconcile.CheckLogPattern(c.Pattern)
+			}
+			return reconcile.CheckLogFields(reconcile.LogFields(c.Fields))
+		},
+		Query: func(c config.QuerySource) error { return query.Check(c.Driver, c.SQL) },
+	}
 }
 
 // Takes reports whether the configuration has a source of a kind.

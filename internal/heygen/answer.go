@@ -183,7 +183,7 @@ func redirect(resp *http.Response) error {
 	if err != nil || u.Host == "" {
 		return errors.New("a redirect to nowhere")
 	}
-	return fmt.Errorf("a redirect to %s", clean(u.Host))
+	return fmt.Errorf("a redirect to %s", Clean(u.Host))
 }
 
 func (e *Error) classify(r request) {
@@ -256,7 +256,7 @@ func (e *Error) explain(object []byte, confidential []string) {
 		if k := v.Kind(); k != '"' && k != '0' {
 			return ""
 		}
-		return clean(scalarText(v), confidential...)
+		return Clean(scalarText(v), confidential...)
 	}
 	e.Code, e.Message, e.Param = text(said.Code), text(said.Message), text(said.Param)
 }
@@ -281,7 +281,7 @@ type muted struct{ error }
 // quoted finds what a text quotes.
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
 
-func (m muted) Error() string { return clean(quoted.ReplaceAllString(m.error.Error(), "…")) }
+func (m muted) Error() string { return Clean(quoted.ReplaceAllString(m.error.Error(), "…")) }
 func (m muted) Unwrap() error { return m.error }
 
 // unreachable turns a failure of the connection into one that says what it is

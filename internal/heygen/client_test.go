@@ -251,7 +251,7 @@ func headerBomb(w http.ResponseWriter, _ *http.Request) {
 func TestSecretsInAnswersAreMasked(t *testing.T) {
 	const secret = "hk/+ 1?&%"
 	for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))} {
-		if got := clean("key "+form+" is refused", secret); got != "key … is refused" {
+		if got := Clean("key "+form+" is refused", secret); got != "key … is refused" {
 			t.Errorf("%q was told as %q", form, got)
 		}
 	}

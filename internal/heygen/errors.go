@@ -86,10 +86,10 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Kind, e.Cause}
 }
 
-// clean makes text that came from outside fit for a message: printable, on one
+// Clean makes text that came from outside fit for a message: printable, on one
 // line, without URL queries and without the given secrets, in whichever form, at
 // most 200 runes.
-func clean(text string, secrets ...string) string {
+func Clean(text string, secrets ...string) string {
 	for _, s := range secrets {
 		if len(s) < 4 {
 			continue

@@ -65,7 +65,7 @@ func createdOf(text []byte) []byte {
 	if len(text) <= maxCreated && plainText(text) {
 		return text
 	}
-	short := []byte(clean(string(text[:min(len(text), 4*maxCreated)])))
+	short := []byte(Clean(string(text[:min(len(text), 4*maxCreated)])))
 	for len(short) > maxCreated || !utf8.Valid(short) {
 		short = short[:len(short)-1]
 	}
