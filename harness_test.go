@@ -33,6 +33,16 @@ func build(t *testing.T) string {
 	return binary
 }
 
+// missing ends a test that needs a program which is not there: skipped, or failed
+// where everything has to be there. how says how to get it.
+func missing(t *testing.T, how string) {
+	t.Helper()
+	if os.Getenv("BACKSTOP_REQUIRE_ALL") == "1" {
+		t.Fatal(how)
+	}
+	t.Skip(how)
+}
+
 // said is everything that processes wrote, on both streams.
 type said struct {
 	mu   sync.Mutex

@@ -1,0 +1,2 @@
+// Stands in for next/server.
+export const after = (callback) => globalThis.afterAnswer.getStore().push(callback);
