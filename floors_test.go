@@ -36,6 +36,7 @@ func rooms() map[string]room {
 		"reconcile":         {floor: 3},
 		"internal/simulate": {floor: 3, only: []string{"internal/heygen"}},
 		"internal/receiver": {floor: 3, only: []string{"internal/heygen"}},
+		"internal/metrics":  {floor: 3, only: []string{"state"}},
 		"internal/engine":   {floor: 4},
 		"internal/api":      {floor: 5},
 		"internal/daemon":   {floor: 6},
@@ -49,8 +50,9 @@ func rooms() map[string]room {
 // owners says which folder alone may import a library.
 func owners() map[string]string {
 	return map[string]string{
-		"go.etcd.io/bbolt": "state",
-		"go.yaml.in/yaml":  "internal/config",
+		"go.etcd.io/bbolt":                    "state",
+		"go.yaml.in/yaml":                     "internal/config",
+		"github.com/prometheus/client_golang": "internal/metrics",
 	}
 }
 
