@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,6 +107,28 @@ func TestNamesAndHelp(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// The page names every metric, and none that is not there.
+func TestMetricsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := New("dev")
+	m.Show(func() Readings { return Readings{Sources: []SourceHealth{{Name: "query", Asked: noon()}}} })
+	there := map[string]bool{}
+	for _, line := range regexp.MustCompile(`(?m)^# TYPE (backstop_\w+) `).FindAllStringSubmatch(text(t, m), -1) {
+		there[line[1]] = true
+		if !strings.Contains(string(page), "`"+line[1]) {
+			t.Errorf("docs/operations.md does not name %s", line[1])
+		}
+	}
+	for _, name := range regexp.MustCompile(`\bbackstop_\w+`).FindAllString(string(page), -1) {
+		if !there[name] {
+			t.Errorf("docs/operations.md names %s, which is not there", name)
+		}
 	}
 }
 
