@@ -40,6 +40,7 @@ func rooms() map[string]room {
 		"internal/simulate":    {floor: 3, only: []string{"internal/heygen"}},
 		"internal/receiver":    {floor: 3, only: []string{"internal/heygen"}},
 		"reconcile/sourcetest": {floor: 4, tests: true},
+		"internal/metrics":     {floor: 3, only: []string{"state"}},
 		"internal/engine":      {floor: 4},
 		"internal/api":         {floor: 5},
 		"internal/daemon":      {floor: 6},
@@ -54,11 +55,12 @@ func rooms() map[string]room {
 // owners says which folder alone may import a library.
 func owners() map[string]string {
 	return map[string]string{
-		"go.etcd.io/bbolt":               "state",
-		"go.yaml.in/yaml":                "internal/config",
-		"github.com/jackc/pgx":           "reconcile/query",
-		"github.com/go-sql-driver/mysql": "reconcile/query",
-		"modernc.org/sqlite":             "reconcile/query",
+		"github.com/prometheus/client_golang": "internal/metrics",
+		"go.etcd.io/bbolt":                    "state",
+		"go.yaml.in/yaml":                     "internal/config",
+		"github.com/jackc/pgx":                "reconcile/query",
+		"github.com/go-sql-driver/mysql":      "reconcile/query",
+		"modernc.org/sqlite":                  "reconcile/query",
 	}
 }
 

@@ -30,6 +30,7 @@ type ReplayOptions struct {
 	Version     string                   // for the User-Agent
 	Sources     *Sources                 // asked before each POST; nil: nobody
 	Transport   http.RoundTripper        // nil: its own
+	Observe     func(Answer)             // told what came of each POST, by many goroutines; nil: nobody is
 	Logger      *slog.Logger             // nil: none
 }
 
@@ -91,7 +92,7 @@ func NewReplayer(s *state.Store, o ReplayOptions) *Replayer {
 	}
 	r.sender, r.unusable = NewSender(SenderOptions{
 		URL: o.URL, Headers: o.Headers, Body: o.Body, Timeout: o.Timeout,
-		Version: o.Version, Concurrency: o.Concurrency, Transport: o.Transport,
+		Version: o.Version, Concurrency: o.Concurrency, Transport: o.Transport, Observe: o.Observe,
 	})
 	return r
 }

@@ -48,6 +48,7 @@ type SenderOptions struct {
 	Version     string            // for the User-Agent; "": dev
 	Concurrency int               // connections kept open; 0: 1
 	Transport   http.RoundTripper // nil: its own, with proxies from the environment
+	Observe     func(Answer)      // told what came of each POST, by many goroutines; nil: nobody is
 }
 
 // Message is one event to be sent once.
@@ -68,6 +69,7 @@ type Sender struct {
 	timeout   time.Duration
 	agent     string
 	transport http.RoundTripper
+	observe   func(Answer)
 }
 
 // NewSender checks the URL; its error never quotes the URL's query.
@@ -76,7 +78,7 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, errors.New("receiver.url is no http or https URL; correct it in the configuration")
 	}
-	s := &Sender{url: u, body: o.Body, timeout: o.Timeout, transport: o.Transport}
+	s := &Sender{url: u, body: o.Body, timeout: o.Timeout, transport: o.Transport, observe: o.Observe}
 	if s.body == "" {
 		s.body = BodyPush
 	}
@@ -104,13 +106,21 @@ func version(v string) string {
 // Send posts m once and says what came of it. It returns within the timeout,
 // and at once when ctx ends.
 func (s *Sender) Send(ctx context.Context, m Message) Answer {
-	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	req, err := s.Request(ctx, m)
 	if err != nil {
 		return Answer{Err: "the request could not be built", Class: Retry}
 	}
+	a := s.post(ctx, cancel, req)
+	if s.observe != nil {
+		s.observe(a)
+	}
+	return a
+}
+
+func (s *Sender) post(ctx context.Context, cancel context.CancelFunc, req *http.Request) Answer {
+	start := time.Now()
 	resp, err := s.transport.RoundTrip(req)
 	latency := time.Since(start)
 	if err != nil {

@@ -435,3 +435,23 @@ func TestCutOffIsStopped(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+func TestEachPostIsObserved(t *testing.T) {
+	var told []string
+	observe := func(a Answer) { told = append(told, a.String()) }
+	answers := []any{204, errors.New("anything"), 503}
+	s := newTestSender(t, SenderOptions{URL: "http://receiver.example/", Observe: observe, Transport: tripper(func(*http.Request) (*http.Response, error) {
+		next := answers[0]
+		answers = answers[1:]
+		if err, ok := next.(error); ok {
+			return nil, err
+		}
+		return &http.Response{StatusCode: next.(int), Header: http.Header{}, Body: http.NoBody}, nil
+	})})
+	for range 3 {
+		s.Send(t.Context(), message(`{}`))
+	}
+	if got := strings.Join(told, " "); got != "204 network 503" {
+		t.Errorf("told %q", got)
+	}
+}

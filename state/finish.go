@@ -46,6 +46,7 @@ func (t *tx) finish(now time.Time, r *record, e ending) error {
 	if err := t.putLine(now, r.place(), nil, l); err != nil {
 		return err
 	}
+	t.movedEnd(r, e)
 	t.remember(r.id, finished{created: r.created, status: e.status})
 	if err := t.resolve(now, r.id, e); err != nil {
 		return err

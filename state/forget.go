@@ -84,5 +84,6 @@ func (t *tx) forgetLine(id string, places map[string]place) (bool, error) {
 	if err != nil || !ok || l.status != Seen {
 		return false, err
 	}
+	t.moved(Change{Type: t.typeName(l.kind), Created: p.created, From: l.status})
 	return true, t.dropLine(p, l)
 }

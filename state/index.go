@@ -165,6 +165,7 @@ func (t *tx) saveOpen(old, r *record) error {
 		return err
 	}
 	t.counts().add(r, 1)
+	t.movedOpen(old, r)
 	return t.put(t.bucket(bucketOpen), []byte(r.id), r.encode())
 }
 

@@ -96,6 +96,7 @@ func (t *tx) putLine(now time.Time, p place, old *line, l line) error {
 		t.countLine(*old, -1)
 	}
 	t.countLine(l, 1)
+	t.movedLine(p, old, l)
 	return t.touchDay(day, now)
 }
 

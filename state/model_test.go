@@ -22,7 +22,8 @@ type model struct {
 	listed map[string]bool
 	proven map[string]bool // reported, or replayed with success, and not forgotten since
 	flying map[string]*Claim
-	held   map[string]bool // withheld by a restore, and not asked for by a person since
+	held   map[string]bool  // withheld by a restore, and not asked for by a person since
+	told   map[Status]int64 // how many events stand where, by the changes that were told
 }
 
 func (m *model) must(err error) {
@@ -193,6 +194,7 @@ func (m *model) restore(t *rapid.T) {
 func (m *model) check(t *rapid.T) {
 	m.t = t
 	mustAgree(t, m.s)
+	mustBeTold(t, m.s, m.told)
 	for id := range m.listed {
 		if status, _ := statusOf(t, m.s, id); status == 0 {
 			t.Fatalf("%s was listed and has vanished", id)
@@ -233,7 +235,8 @@ func pool() []heygen.Event {
 
 func TestAnyStoryKeepsEveryEvent(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		o := Options{Path: filepath.Join(t.TempDir(), "model.db"), APIBase: base, CollapseWindow: window}
+		told := make(map[Status]int64)
+		o := Options{Path: filepath.Join(t.TempDir(), "model.db"), APIBase: base, CollapseWindow: window, Observe: fold(told)}
 		s, err := Open(o)
 		if err != nil {
 			rt.Fatal(err)
@@ -241,7 +244,7 @@ func TestAnyStoryKeepsEveryEvent(t *testing.T) {
 		s.db.NoSync = true
 		m := &model{
 			t: rt, s: s, o: o, now: noon(), pool: pool(), listed: make(map[string]bool), proven: make(map[string]bool),
-			flying: make(map[string]*Claim), held: make(map[string]bool),
+			flying: make(map[string]*Claim), held: make(map[string]bool), told: told,
 		}
 		defer func() { m.s.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){

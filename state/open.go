@@ -39,6 +39,10 @@ type Options struct {
 	// and any error is returned. nil: no deep look.
 	Deep func(ctx context.Context, path string) error
 
+	// Observe is told, after each successful commit and before its callers are answered, how events have moved in it. It
+	// must be quick: the next commit waits for it. The slice is its to keep. nil: nobody is told.
+	Observe func([]Change)
+
 	copied bool // the file is a copy that is nobody's state: no side file is read or written
 
 	// Fault is for tests: called with "before" (its error means that nothing was written) and "after" (its error means

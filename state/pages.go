@@ -154,6 +154,7 @@ func (t *tx) list(p Pages, e heygen.Event, m meeting, sp spent, tally *Tally) er
 	if p.Walk != 0 {
 		r.walk, r.epoch = p.Walk, t.s.rows.epoch
 	}
+	t.met(e.Type, e.CreatedAt, Settling, named{})
 	return t.saveOpen(nil, r)
 }
 
@@ -199,6 +200,7 @@ func (t *tx) listSeen(now time.Time, e heygen.Event, m meeting, n named) error {
 	if err := t.putLine(now, p, nil, l); err != nil {
 		return err
 	}
+	t.met(e.Type, e.CreatedAt, Seen, n)
 	if now.Sub(e.CreatedAt) < rememberYoung {
 		t.remember(e.ID, finished{created: e.CreatedAt, status: Seen})
 	}

@@ -278,8 +278,9 @@ func (t *tx) queue(now time.Time, b Backfill, p place, v Verdict, sp spent) (Ver
 // queueOne lets an event live: from here on it is as if a poll had listed and judged it.
 func (t *tx) queueOne(now time.Time, b Backfill, r *record, v Verdict, sp spent) (Verdict, bool, error) {
 	key := r.place().key()
+	_, baseline, lineErr := t.ledgerLine(r.place())
 	known, err := t.heardOf(r)
-	if known || err != nil {
+	if err := errors.Join(lineErr, err); known || err != nil {
 		return Verdict{ID: r.id, Status: Ignored}, false, errors.Join(err, t.delete(t.plans(b.ID), key))
 	}
 	r.manual, r.lane = true, Old
@@ -294,6 +295,11 @@ func (t *tx) queueOne(now time.Time, b Backfill, r *record, v Verdict, sp spent)
 	if !ok { // the event that it should be the twin of was given up meanwhile: it is judged again
 		return v, false, t.dropOpen(r)
 	}
+	from := Status(0)
+	if baseline {
+		from = Seen
+	}
+	t.moved(Change{Type: r.kind, Created: r.created, From: from, To: Settling})
 	return done, true, t.delete(t.plans(b.ID), key)
 }
 
@@ -333,6 +339,7 @@ func (t *tx) markSeen(now time.Time, r *record, sp spent) error {
 		return err
 	}
 	l.listed = r.listed
+	t.met(r.kind, r.created, Seen, n)
 	return t.putLine(now, r.place(), nil, l)
 }
 

@@ -48,6 +48,7 @@ func (h *handler) routes() []route {
 	return []route{
 		{pattern: "GET /healthz", serve: h.health, admin: true, open: true},
 		{pattern: "GET /readyz", serve: h.ready, admin: true, open: true},
+		{pattern: "GET /metrics", serve: h.metrics, admin: true, open: true},
 		{pattern: "POST /v1/seen", serve: h.weighed(h.report), admin: true},
 		{pattern: "POST /v1/mirror", serve: h.weighed(h.mirror(everybody)), admin: true, signed: true},
 		{pattern: "GET /v1/status", serve: h.status, admin: true},
@@ -86,6 +87,16 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]bool{"ready": true})
+}
+
+// metrics is Prometheus text. A process that ends with its verb counts nothing.
+func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
+	scrape := h.engine.Metrics()
+	if scrape == nil {
+		writeError(w, http.StatusNotFound, exit.Errorf(exit.Failed, "start `backstop run`", "only the daemon counts"))
+		return
+	}
+	scrape.ServeHTTP(w, r)
 }
 
 func (h *handler) status(w http.ResponseWriter, _ *http.Request) {

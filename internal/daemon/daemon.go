@@ -19,6 +19,7 @@ import (
 	"backstop/internal/engine"
 	"backstop/internal/exit"
 	"backstop/internal/heygen"
+	"backstop/internal/metrics"
 	"backstop/reconcile"
 )
 
@@ -46,7 +47,9 @@ type Addresses struct {
 // done, and an error when it could not start or the state failed.
 func Run(ctx context.Context, o Options) (err error) {
 	syscall.Umask(0o077) // sockets and files are the owner's alone, from their first moment
-	e, err := engine.Open(engine.Options{Config: o.Config, Need: engine.Create, Version: o.Version, Logger: o.Logger, Deep: o.Deep})
+	e, err := engine.Open(engine.Options{
+		Config: o.Config, Need: engine.Create, Version: o.Version, Logger: o.Logger, Deep: o.Deep, Metrics: metrics.New(o.Version),
+	})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -229,5 +230,34 @@ func TestListenUnix(t *testing.T) {
 	}
 	if _, err := listenUnix(filepath.Join(dir, strings.Repeat("x", 108))); err == nil || !strings.Contains(err.Error(), "107 bytes") {
 		t.Errorf("a long path: %v", err)
+	}
+}
+
+// The control socket shows the metrics, too: an admin listener is not needed for them.
+func TestMetricsOnTheControlSocket(t *testing.T) {
+	r := start(t, http.NotFoundHandler(), nil)
+	r.missed(t)
+	socket := r.cfg.ControlSocket(func(string) (string, bool) { return "", false })
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+	eventually(t, "the event is counted as missed", func() bool {
+		resp, err := client.Get("http://backstop/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%d, %v: %s", resp.StatusCode, err, text)
+		}
+		return strings.Contains(string(text), "\nbackstop_events_pending 1\n")
+	})
+	r.stop()
+	if err := <-r.ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"backstop/internal/config"
 	"backstop/internal/exit"
 	"backstop/internal/heygen"
+	"backstop/internal/metrics"
 	"backstop/poller"
 	"backstop/reconcile"
 	"backstop/state"
@@ -42,6 +43,9 @@ type Options struct {
 	// Deep looks into a state file that is not as a clean stop left it, in a
 	// child process; nil: it is not looked into.
 	Deep func(ctx context.Context, path string) error
+	// Metrics is told what is done, and asks how things stand. It serves one
+	// Engine. nil: nobody counts.
+	Metrics *metrics.Metrics
 
 	// For tests: in the place of the network, and around every commit. nil in
 	// production.
@@ -99,12 +103,13 @@ func Open(o Options) (*Engine, error) {
 	if e.parts, err = e.build(o.Config); err != nil {
 		return nil, errors.Join(explain(err), e.Close())
 	}
+	e.show()
 	return e, nil
 }
 
 func openState(o Options) (*state.Store, error) {
 	options := StateOptions(o.Config, o.Logger)
-	options.Deep, options.Fault = o.Deep, o.Fault
+	options.Deep, options.Fault, options.Observe = o.Deep, o.Fault, observer(o.Metrics)
 	if o.Need == Create {
 		return state.Open(options)
 	}
@@ -174,6 +179,7 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 		Version:     e.options.Version,
 		Logger:      e.log,
 		Transport:   e.options.API,
+		Watch:       watch(e.options.Metrics),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("heygen client: %w", err)
@@ -216,6 +222,7 @@ func (e *Engine) replayOptions(cfg *config.Config) (reconcile.ReplayOptions, err
 		MaxAttempts: cfg.Replay.MaxAttempts,
 		Version:     e.options.Version,
 		Transport:   e.options.Receiver,
+		Observe:     attempts(e.options.Metrics),
 		Logger:      e.log,
 	}, nil
 }

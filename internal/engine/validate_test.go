@@ -72,6 +72,7 @@ func (s *scene) sample() {
 	s.vanished(l, known)
 	s.marks(l, known)
 	s.counts(l, known)
+	s.metered(l)
 	if l.engine.store.Receiver().Misconfigured != "" {
 		s.meet("misconfigured")
 	}

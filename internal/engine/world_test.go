@@ -19,6 +19,7 @@ import (
 
 	"backstop/internal/config"
 	"backstop/internal/heygen"
+	"backstop/internal/metrics"
 	"backstop/internal/receiver"
 	"backstop/internal/secret"
 	"backstop/internal/simulate"
@@ -458,6 +459,8 @@ func (s *scene) acknowledge(seen []state.Sighting) {
 type life struct {
 	number int
 	engine *Engine
+	counts *metrics.Metrics
+	last   map[string]float64 // what was scraped last; of the goroutine that samples
 	cancel context.CancelFunc
 	done   chan struct{} // closed when Run has returned
 	err    error         // of Run; after done
@@ -517,11 +520,12 @@ func (l *life) arm(point string, at int) {
 // which commit fails and how.
 func (s *scene) live(point string, at int) *life {
 	s.mu.Lock()
-	l := &life{number: len(s.deaths) + s.met["graceful stop"] + 1, done: make(chan struct{}), killed: make(chan struct{}), armed: point, at: at}
+	l := &life{number: len(s.deaths) + s.met["graceful stop"] + 1, done: make(chan struct{}), killed: make(chan struct{}), armed: point, at: at, counts: metrics.New("scene")}
 	s.mark = time.Time{} // what waited in memory may be gone
 	s.mu.Unlock()
 	e, err := Open(Options{
 		Config: s.cfg, Need: Create, Logger: slog.New(slog.DiscardHandler), API: s.list(l), Receiver: s.replay(l), Fault: l.fault,
+		Metrics: l.counts,
 	})
 	if err != nil {
 		if l.isDead() { // the commit that failed was one of Open

@@ -32,6 +32,7 @@ type Options struct {
 	Attempts    int               // per request, the first included; 0: 5
 	BackoffMin  time.Duration     // before the second attempt; 0: 500 ms
 	BackoffMax  time.Duration     // before any attempt; 0: 30 s
+	Watch       Watch             // the zero Watch: nobody is told
 }
 
 // Client asks HeyGen's API. It is safe for use by several goroutines. Its
@@ -117,7 +118,7 @@ func parseBase(raw string) (*url.URL, error) {
 func (c *Client) retrying() *retryablehttp.Client {
 	return &retryablehttp.Client{
 		HTTPClient: &http.Client{
-			Transport: c.o.Transport,
+			Transport: c.o.Watch.over(c.o.Transport),
 			Timeout:   c.o.Timeout,
 			// A followed redirect would carry the key to another host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -177,6 +178,7 @@ func (c *Client) Page(ctx context.Context, r PageRequest) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.o.Watch.page()
 	return page, nil
 }
 

@@ -1,0 +1,79 @@
+package state
+
+import (
+	"slices"
+	"time"
+)
+
+// Change is one event's move from one status to another, as a committed transaction made it. A twin that waits for its kept
+// event counts as settling: without the kept one it is judged by itself.
+type Change struct {
+	Type    string
+	Created time.Time // zero: undated
+	From    Status    // 0: the event was not known
+	To      Status    // 0: it was forgotten; pruning and damage tell nothing
+	Proof   Proof     // of To Seen
+	At      time.Time // of To Seen: when the receiver got it
+	Missed  bool      // it had been missed before
+	Tried   bool      // an attempt to send it had been made
+	Twin    bool      // it is seen only as the twin of another
+}
+
+// Types lists the event types of finished events, in the order in which they were first met. Damaged names are left out.
+func (s *Store) Types() []string {
+	s.types.mu.RLock()
+	defer s.types.mu.RUnlock()
+	return slices.DeleteFunc(slices.Clone(s.types.names), func(name string) bool { return name == "" })
+}
+
+// moved notes a change for Options.Observe, which is told of all changes of a transaction at once when that has succeeded.
+func (t *tx) moved(c Change) {
+	observe := t.s.options.Observe
+	if observe == nil || c.From == c.To {
+		return
+	}
+	if len(t.changes) == 0 {
+		t.after(func() { observe(t.changes) })
+	}
+	t.changes = append(t.changes, c)
+}
+
+// met notes an event that was not known before.
+func (t *tx) met(kind string, created time.Time, to Status, n named) {
+	t.moved(Change{Type: kind, Created: created, To: to, Proof: n.proof, At: n.at})
+}
+
+// movedOpen notes what became of an unfinished event that stays one. A new one is noted by whoever met it.
+func (t *tx) movedOpen(old, r *record) {
+	if old != nil {
+		t.moved(old.change(r.standing()))
+	}
+}
+
+// movedEnd notes the end of an event.
+func (t *tx) movedEnd(r *record, e ending) {
+	c := r.change(e.status)
+	c.Proof, c.At, c.Twin = e.proof, e.at, e.twin != ""
+	t.moved(c)
+}
+
+// movedLine notes what became of a finished event.
+func (t *tx) movedLine(p place, old *line, l line) {
+	if old != nil && old.status != l.status {
+		t.moved(Change{Type: t.typeName(l.kind), Created: p.created, From: old.status, To: l.status, Proof: l.proof, At: l.at})
+	}
+}
+
+// change is the move of an unfinished event to another status.
+func (r *record) change(to Status) Change {
+	// The reason of a replay is there from the first time that the event was missed.
+	return Change{Type: r.kind, Created: r.created, From: r.standing(), To: to, Missed: r.reason != "", Tried: r.sent > 0}
+}
+
+// standing is the status of an unfinished event: of a twin that waits, that it is not judged yet.
+func (r *record) standing() Status {
+	if r.status == Seen {
+		return Settling
+	}
+	return r.status
+}
