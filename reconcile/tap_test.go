@@ -690,3 +690,31 @@ func waitUntil(t *testing.T, what string, holds func() bool) {
 		runtime.Gosched()
 	}
 }
+
+// Where many bodies are kept already, one is passed on unread: its id counts.
+func TestTapWithoutRoomForABody(t *testing.T) {
+	w := newTapWorld(t, "/", variedAnswer)
+	if !w.tap.copies.TryAcquire(mostCopied) {
+		t.Fatal("something is kept before the first request")
+	}
+	const head = "POST / HTTP/1.1\r\nHost: a\r\nHeygen-Event-Id: e\r\n"
+	for _, request := range []string{head + "Transfer-Encoding: chunked\r\n\r\n" + chunkedOf(pushed), fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(pushed), pushed)} {
+		if got := send(t, w.front.URL, request); got.Status != "200 OK" || w.last().Body != pushed {
+			t.Errorf("%s, the receiver got %q", got.Status, w.last().Body)
+		}
+	}
+	for _, seen := range w.queued() {
+		if seen.ID != "e" || !seen.Fact.IsZero() {
+			t.Errorf("queued %+v", seen)
+		}
+	}
+	w.tap.copies.Release(mostCopied)
+	send(t, w.front.URL, fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(pushed), pushed))
+	if seen := w.queued(); len(seen) != 3 || seen[2].Fact.IsZero() {
+		t.Errorf("with room again: %+v", seen)
+	}
+	w.front.Close()
+	if !w.tap.copies.TryAcquire(mostCopied) {
+		t.Error("something is kept after the last request")
+	}
+}
