@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"backstop/state"
 )
 
@@ -20,6 +22,10 @@ const (
 	// maxCopy is how much of a body is kept to know its content, in bytes. Of a
 	// longer one the id alone counts.
 	maxCopy = 1 << 20
+
+	// mostCopied bounds what is kept of all bodies at once: a flood must not
+	// take the memory. Beyond it bodies are passed on unread.
+	mostCopied = 128 << 20
 
 	// maxPassed bounds the body of one request, in bytes.
 	maxPassed = 64 << 20
@@ -59,6 +65,7 @@ type Tap struct {
 	log         *slog.Logger
 	quiet       *log.Logger // the proxy's own words may quote what others sent
 	buffers     buffers
+	copies      *semaphore.Weighted
 	down        edge // the receiver, or its URL
 	unmatchable atomic.Int64
 }
@@ -73,6 +80,7 @@ func NewTap(o TapOptions) *Tap {
 		queue:     newTapQueue(o.Record, o.Logger),
 		log:       o.Logger,
 		quiet:     log.New(io.Discard, "", 0),
+		copies:    semaphore.NewWeighted(mostCopied),
 	}
 	if t.now == nil {
 		t.now = time.Now
@@ -110,6 +118,7 @@ func (t *Tap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := &exchange{tap: t, w: w, to: to, header: r.Header, post: r.Method == http.MethodPost}
 	r, status := x.take(r)
+	defer t.copies.Release(x.keep)
 	if status != 0 {
 		http.Error(w, "backstop: "+http.StatusText(status), status)
 		return
@@ -124,6 +133,21 @@ func (t *Tap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ErrorHandler:   x.failed,
 	}
 	proxy.ServeHTTP(w, r)
+}
+
+// room reserves what may be kept of a body of a length; -1 is an unknown one. 0
+// when there is no room, or the body is too long.
+func (t *Tap) room(length int64) int64 {
+	switch {
+	case length > maxCopy:
+		return 0
+	case length < 0:
+		length = maxCopy
+	}
+	if !t.copies.TryAcquire(length) {
+		return 0
+	}
+	return length
 }
 
 // unreachable answers 502: HeyGen pushes again later.

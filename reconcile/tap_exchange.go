@@ -21,6 +21,8 @@ type exchange struct {
 	header http.Header // as it came
 	post   bool
 
+	keep int64 // bytes of the body that may be kept
+
 	mu       sync.Mutex // the body is read beside the answer
 	body     []byte     // guarded by mu; what has come, while it is short enough to be kept
 	length   int64      // guarded by mu; of what has come
@@ -40,10 +42,11 @@ func (x *exchange) take(r *http.Request) (out *http.Request, status int) {
 		x.whole = true
 		return r, 0
 	}
+	x.keep = x.tap.room(r.ContentLength)
 	control := http.NewResponseController(x.w)
 	_ = control.SetReadDeadline(time.Now().Add(uploadTime)) // where that is not known, there is none
 	out = r.WithContext(r.Context())                        // a copy; a handler leaves its request alone
-	if r.ContentLength > 0 && r.ContentLength <= maxCopy {
+	if r.ContentLength == x.keep {
 		return out, x.read(out, control)
 	}
 	_ = control.EnableFullDuplex() // else the server reads the rest itself once an answer begins
@@ -87,7 +90,7 @@ func (x *exchange) came(piece []byte, err error, announced int64) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.length += int64(len(piece))
-	if x.length <= maxCopy {
+	if x.length <= x.keep {
 		x.body = append(x.body, piece...)
 	} else {
 		x.body = nil

@@ -244,10 +244,11 @@ func TestTapRecordsToTheState(t *testing.T) {
 		Target: func() string { return "" }, Logger: slog.New(slog.DiscardHandler),
 		Record: func(seen []state.Sighting) error { _, err := s.Record(time.Now(), seen); return err },
 	})
+	var source Recorder = tap
 	one := event(1)
 	list(t, s, 1, one)
 	tap.saw(http.Header{"Heygen-Event-Id": {one.ID}}, nil)
-	if err := tap.Sync(t.Context()); err != nil {
+	if err := source.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := row(t, s, one.ID); got.Status != state.Seen || got.Proof != state.Tap {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -31,10 +33,30 @@ type running struct {
 	hangup chan os.Signal
 	stop   context.CancelFunc
 	ended  chan error
+	where  Addresses
+	said   said
+}
+
+// said is the log.
+type said struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 // start runs a daemon against a receiver until the test ends it.
-func start(t *testing.T, receiver http.Handler, next func(*config.Config) (*config.Config, error)) *running {
+func start(t *testing.T, receiver http.Handler, next func(*config.Config) (*config.Config, error), change ...func(*config.Config)) *running {
 	t.Helper()
 	r := &running{world: simulate.New(simulate.Options{Seed: 1}), hangup: make(chan os.Signal), ended: make(chan error, 1)}
 	listing := httptest.NewServer(r.world.Handler())
@@ -49,6 +71,9 @@ func start(t *testing.T, receiver http.Handler, next func(*config.Config) (*conf
 	r.cfg.Reconcile.Start = config.Start{Beginning: true}
 	r.cfg.State.Path = filepath.Join(t.TempDir(), "backstop.db")
 	r.cfg.Admin.Listen = "127.0.0.1:0"
+	for _, c := range change {
+		c(r.cfg)
+	}
 	ready := make(chan Addresses, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	r.stop = cancel
@@ -56,12 +81,12 @@ func start(t *testing.T, receiver http.Handler, next func(*config.Config) (*conf
 		r.ended <- Run(ctx, Options{
 			Config: r.cfg, Load: func() (*config.Config, error) { return next(r.cfg) }, Reload: r.hangup,
 			Env: func(string) (string, bool) { return "", false }, Version: "test",
-			Logger: slog.New(slog.DiscardHandler), Ready: func(a Addresses) { ready <- a },
+			Logger: slog.New(slog.NewTextHandler(&r.said, nil)), Ready: func(a Addresses) { ready <- a },
 		})
 	}()
 	select {
-	case where := <-ready:
-		r.client = api.Dial(where.Control)
+	case r.where = <-ready:
+		r.client = api.Dial(r.where.Control)
 	case err := <-r.ended:
 		t.Fatal(err)
 	}
