@@ -111,19 +111,19 @@ func (e *Engine) walkAndJudge(ctx context.Context, p *parts, kind state.Kind, be
 	}
 	judged, err := p.judging.Pass(ctx, p.client.Now(), p.walking())
 	pass.Missed, pass.Seen, pass.Types = judged.Missed, pass.Seen+judged.Seen, judged.Types
-	errs = append(errs, sourceFailed(judged.Failed))
+	failed := sourceFailed(judged.Failed) // no fault of the walk, which may be complete
 	if err == nil {
 		_, err = e.store.Prune(p.client.Now())
 	}
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		pass.Complete = false
-		return err
+		return errors.Join(err, failed)
 	}
 	if !pass.Complete {
-		return exit.Errorf(exit.Failed, "the mark stays; the next pass walks on", "walk incomplete: %s", pass.Incomplete)
+		failed = errors.Join(exit.Errorf(exit.Failed, "the mark stays; the next pass walks on", "walk incomplete: %s", pass.Incomplete), failed)
 	}
-	return nil
+	return failed
 }
 
 // add counts one walk into the pass.
