@@ -100,10 +100,11 @@ func TestHeardCountsBesideTheState(t *testing.T) {
 	a, b, c := event("evt_a", "vid_1", "x", 3*time.Hour), event("evt_b", "vid_2", "y", 2*time.Hour), event("evt_c", "vid_3", "z", time.Hour)
 	for name, s := range map[string]*Store{"with a state": lively(t), "without": nil} {
 		t.Run(name, func(t *testing.T) {
-			var h Heard
+			h := NewHeard([]heygen.Event{a, b, c})
 			h.Add(noon(), Sighting{ID: "evt_a", Proof: Log})
 			h.Add(noon(), Sighting{Fact: factOf(t, b), Proof: Log})
-			known, err := s.Look(Policy{Settle: settle, CollapseWindow: window, Heard: &h}).Events(noon(), []heygen.Event{a, b, c})
+			h.Add(noon(), Sighting{ID: "of another range", Proof: Log})
+			known, err := s.Look(Policy{Settle: settle, CollapseWindow: window, Heard: h}).Events(noon(), []heygen.Event{a, b, c})
 			mustDo(t, err)
 			if known[0].Reported != Log || known[1].CreditBy != Log || known[2].Reported != None || known[2].Credit != 0 {
 				t.Errorf("got %+v, want the first two known by the log", known)

@@ -175,12 +175,12 @@ func (e *Engine) judgeAll(ctx context.Context, p *parts, events []heygen.Event, 
 	if e.store != nil {
 		rules.Lost = e.store.Lost()
 	}
-	var heard state.Heard
-	if rules.SourceFailed, err = p.sources.Peek(ctx, now, &heard); err != nil {
+	heard := state.NewHeard(events)
+	if rules.SourceFailed, err = p.sources.Peek(ctx, now, heard); err != nil {
 		return nil, err
 	}
 	why := rules.SourceFailed
-	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow, Heard: &heard})
+	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow, Heard: heard})
 	for bite := range slices.Chunk(events, 500) {
 		known, err := look.Events(now, bite)
 		if err != nil {

@@ -102,7 +102,7 @@ func (r *rehearsal) judge(ctx context.Context, from time.Time) error {
 	if keep == len(r.held) {
 		return nil
 	}
-	j, err := r.e.newHistoryJudge(ctx, &state.Heard{})
+	j, err := r.e.newHistoryJudge(ctx, state.NewHeard(r.held))
 	if err != nil {
 		return err
 	}

@@ -295,10 +295,10 @@ func (b *bench) preview() {
 	info, err := b.store.Info()
 	b.must(err)
 	now := time.Now()
-	var heard state.Heard
-	_, err = b.sources.Peek(b.t.Context(), now, &heard)
+	heard := state.NewHeard(e)
+	_, err = b.sources.Peek(b.t.Context(), now, heard)
 	b.must(err)
-	known, err := b.store.Look(state.Policy{Settle: settle, Heard: &heard}).Events(now, e)
+	known, err := b.store.Look(state.Policy{Settle: settle, Heard: heard}).Events(now, e)
 	b.must(err)
 	verdicts, _, err := b.sources.Verdicts(b.t.Context(), now, e, known, b.policy())
 	b.must(err)
