@@ -34,6 +34,7 @@ func TestTapSoak(t *testing.T) {
 	w.settle()
 	w.judge()
 	t.Logf("%s", w.soakFigures)
+	w.wild(t)
 }
 
 // soakFigures are what a soak met.
@@ -47,14 +48,25 @@ type soakFigures struct {
 
 func (f *soakFigures) String() string {
 	return fmt.Sprintf("%d events; %d pushes through the tap, %d of them failed; %d kills (%d with a push in flight), %d receiver restarts; "+
-		"%d replays of %d events, of these had a 2xx through the tap: %d not committed at a kill (the longest for %s; %d pushes had a kill within %s of their 2xx), "+
+		"%d replays of %d events, of these had no push arrived: %d; had a 2xx through the tap: %d not committed at a kill (the longest for %s; %d pushes had a kill within %s of their 2xx), "+
 		"%d as their replay began; had arrived without it: %d in flight at a kill or restart; pushed after their replay had begun: %d",
-		f.events, f.pushes, f.failed, f.kills, f.sending, f.restarts, f.replays, f.replayed, f.why[notCommitted], f.longest.Round(time.Microsecond),
+		f.events, f.pushes, f.failed, f.kills, f.sending, f.restarts, f.replays, f.replayed, f.why[missed], f.why[notCommitted], f.longest.Round(time.Microsecond),
 		f.risky, uncommitted, f.why[raced], f.why[inFlight], f.why[crossed])
 }
 
+// wild fails a long run that never met what it is for.
+func (f *soakFigures) wild(t *testing.T) {
+	if *soakFlag < 20_000 {
+		return // a short run may be tame
+	}
+	if f.sending == 0 || f.restarts == 0 || f.risky == 0 || f.risky == f.pushes-f.failed || f.replayed == 0 {
+		t.Error("no kill fell into a push, or before a commit, or far from one, or nothing was restarted or replayed: the test is too tame")
+	}
+}
+
 // killOften kills the daemon at random instants and starts it again at once,
-// until HeyGen has nothing left to push. Half of the kills fall into a start.
+// until HeyGen has nothing left to push. Half of the lives are so short that
+// kills fall into a start, too.
 func (w *soakWorld) killOften() {
 	for !w.heygen.Done() && !w.t.Failed() {
 		life := time.Duration(w.random.IntN(600)) * time.Millisecond

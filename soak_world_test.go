@@ -191,16 +191,23 @@ func (e *endpoint) restartOften(ctx context.Context, random *rand.Rand) {
 		from := time.Now()
 		e.down()
 		pause(ctx, time.Duration(20+random.IntN(780))*time.Millisecond)
-		err := e.up()
-		for till := from.Add(20 * time.Second); err != nil && time.Now().Before(till); err = e.up() {
-			time.Sleep(10 * time.Millisecond) // a connection that goes out may have got the port
-		}
-		if err != nil {
+		if err := e.back(); err != nil {
 			e.t.Errorf("the receiver does not come back: %v", err)
 			return
 		}
 		e.outages = append(e.outages, outage{from, time.Now()})
 	}
+}
+
+// back comes up again, though a connection that goes out may have got the port.
+func (e *endpoint) back() error {
+	ctx, cancel := context.WithTimeout(e.t.Context(), 20*time.Second)
+	defer cancel()
+	err := e.up()
+	for err != nil && pause(ctx, 10*time.Millisecond) {
+		err = e.up()
+	}
+	return err
 }
 
 // wasDown reports whether the receiver was down for a part of a time.
