@@ -148,8 +148,7 @@ func (w *soakWorld) judgePush(id string, one try) {
 	case one.status == 0 && killed:
 	case one.status == http.StatusBadGateway && w.endpoint.wasDown(one.begun.Add(-moment), one.ended):
 	default:
-		w.t.Errorf("a push of %s from %s to %s got %d (0: none), with no kill or restart to blame", id,
-			one.begun.Format(time.StampMicro), one.ended.Format(time.StampMicro), one.status)
+		w.t.Errorf("a push of %s failed with no kill or restart to blame (0: no answer): %s", id, one)
 	}
 	w.failed++
 }
@@ -216,7 +215,7 @@ func (w *soakWorld) judgeReplay(v visit, arrived []time.Time) why {
 		}
 	}
 	if worst == wrong {
-		w.t.Errorf("%s was replayed at %s, though its pushes had got a 2xx and no kill came soon after: %+v\n%s", v.id,
+		w.t.Errorf("%s was replayed at %s, though its pushes had got a 2xx and no kill came soon after: %v\n%s", v.id,
 			begun.Format(time.StampMicro), w.tries.byID[v.id], told)
 	}
 	return worst

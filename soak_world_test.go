@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -107,6 +108,10 @@ type try struct {
 }
 
 func (t try) ok() bool { return t.status/100 == 2 }
+
+func (t try) String() string {
+	return fmt.Sprintf("%s to %s: %d", t.begun.Format(time.StampMicro), t.ended.Format(time.StampMicro), t.status)
+}
 
 // pushLog is HeyGen's connection to the tap. It notes what became of each try.
 type pushLog struct {
