@@ -427,17 +427,9 @@ func (w *killWorld) check() {
 	w.checkEvents()
 }
 
-// listedEvent is a row of `backstop events --json`.
-type listedEvent struct {
-	ID     string `json:"event_id"`
-	Status string `json:"status"`
-	Proof  string `json:"proof"`
-}
-
 func (w *killWorld) checkEvents() map[string]listedEvent {
-	events, accepted := map[string]listedEvent{}, w.receiver.Accepted()
-	for e := range readLines[listedEvent](w.t, w.site.must("", "events", "--json")) {
-		events[e.ID] = e
+	events, accepted := w.site.events(), w.receiver.Accepted()
+	for _, e := range events {
 		w.known[e.ID] = true
 		if e.Proof == "replay" && accepted[e.ID].Replay == 0 {
 			w.t.Errorf("S2: %s is seen by replay, and the receiver never accepted one", e.ID)
@@ -495,26 +487,10 @@ func (w *killWorld) everyoneServed() bool {
 }
 
 // unserved are the listed events that the receiver has not accepted.
-func (w *killWorld) unserved() []string {
-	accepted := w.receiver.Accepted()
-	return slices.DeleteFunc(w.heygen.Listed(), func(id string) bool { return accepted[id].Total() > 0 })
-}
+func (w *killWorld) unserved() []string { return unserved(w.heygen, w.receiver) }
 
 // quiet asks backstop whether anything is left to do.
-func (w *killWorld) quiet() bool {
-	var status struct {
-		Counts map[string]int `json:"counts"`
-	}
-	out, code := w.site.run("", "status", "--json")
-	if code != 0 {
-		return false // it is just starting
-	}
-	if err := json.Unmarshal([]byte(out), &status); err != nil {
-		w.t.Fatalf("status --json: %v\n%s", err, out)
-	}
-	c := status.Counts
-	return c["settling"]+c["listed"]+c["missed"]+c["replaying"] == 0 && c["seen"] == len(w.heygen.Listed())
-}
+func (w *killWorld) quiet() bool { return w.site.quiet(len(w.heygen.Listed())) }
 
 // judge is the validator: it compares what HeyGen listed, what the receiver
 // answered and what backstop says.
@@ -581,29 +557,11 @@ func (w *killWorld) judgeKnowledge(visits []visit) {
 		if !reported || v.at.Before(at) {
 			continue
 		}
-		if begun, told := w.attempt(v); begun.Sub(at) > moment {
+		if begun, told := w.site.attempt(v); begun.Sub(at) > moment {
 			w.t.Errorf("S5: attempt %d of %s began at %s, its report was answered at %s: %s", v.attempt, v.id,
 				begun.Format(time.StampMicro), at.Format(time.StampMicro), told)
 		}
 	}
-}
-
-// attempt tells when backstop began a POST.
-func (w *killWorld) attempt(v visit) (begun time.Time, told string) {
-	var event struct {
-		Attempts []struct {
-			At time.Time `json:"at"`
-		} `json:"attempts"`
-	}
-	out := w.site.must("", "explain", v.id, "--json")
-	if err := json.Unmarshal([]byte(out), &event); err != nil {
-		w.t.Fatalf("explain --json: %v\n%s", err, out)
-	}
-	if v.attempt < 1 || v.attempt > len(event.Attempts) {
-		w.t.Errorf("attempt %d of %s, made in life %s, is not in what explain tells: %s", v.attempt, v.id, v.life, out)
-		return time.Time{}, out
-	}
-	return event.Attempts[v.attempt-1].At, out
 }
 
 // judgeOrder is S13: of two events of one entity the older was accepted before
