@@ -2,17 +2,20 @@ package state
 
 import (
 	"time"
+
+	"backstop/internal/heygen"
 )
 
 // A value of the inbox ages after an hour, when the listing has moved on past it, or when the inbox is large: its ids move,
 // sorted, to the bucket reported, a bounded number at a time and not too often.
 const (
-	ageAfter  = time.Hour
-	ageEvery  = time.Minute
-	ageMost   = 20_000
-	ageDays   = 4      // ledger days that are read for ids already known
-	ageMargin = 50_000 // ids in the inbox beyond which the listing is not waited for
-	sweepMost = 5_000  // entries of reported that are looked at for retention
+	ageAfter   = time.Hour
+	ageEvery   = time.Minute
+	ageMost    = 20_000
+	ageDays    = 4      // ledger days that are read for ids already known
+	ageMargin  = 50_000 // ids in the inbox beyond which the listing is not waited for
+	sweepMost  = 5_000  // entries of reported that are looked at for retention, and credits that lapse
+	reviveMost = 1_000  // dead and withheld events that are looked at for a late push
 )
 
 // moved is how far the mark must be past a report before its event should have been listed.
@@ -48,6 +51,9 @@ func (s *Store) age(now time.Time) error {
 	}
 	return s.update(false, func(t *tx) error {
 		if err := t.lapse(now); err != nil {
+			return err
+		}
+		if err := t.revive(now); err != nil {
 			return err
 		}
 		return t.move(now, old, known)
@@ -168,11 +174,8 @@ func (t *tx) move(now time.Time, old elder, known map[string]place) error {
 
 // meet notes that a reported id is a finished event's.
 func (t *tx) meet(now time.Time, p place, n named) error {
-	if n.proof != Import {
-		t.counts().matched++
-		t.dirty()
-	}
-	if err := t.unlink(n.id); err != nil {
+	t.dirty()
+	if err := t.matched(now, n, heygen.Fact{}); err != nil {
 		return err
 	}
 	l, ok, err := t.ledgerLine(p)
@@ -201,8 +204,44 @@ func (l line) strengthened(proof Proof, at time.Time) (better line, ok bool) {
 	return l, true
 }
 
+// revive lets pushes that came with another id account for events that are dead or withheld: nothing else looks at those.
+func (t *tx) revive(now time.Time) error {
+	if !t.s.rows.linked() {
+		return nil
+	}
+	sp := make(spent)
+	for _, stage := range []byte{stageDead, stageLive} {
+		var places []place
+		t.stageRows(stage, place{}, func(p place, e entry) bool {
+			if stage == stageDead || e.withheld {
+				places = append(places, p)
+			}
+			return len(places) < reviveMost
+		})
+		for _, p := range places {
+			if err := t.reviveOne(now, p.id, sp); err != nil {
+				return err
+			}
+		}
+	}
+	return t.take(sp)
+}
+
+func (t *tx) reviveOne(now time.Time, id string, sp spent) error {
+	r, err := t.open(id)
+	if err != nil || r == nil {
+		return err
+	}
+	c, ok := t.creditFor(r.fact, r.created, 0)
+	if !ok {
+		return nil
+	}
+	return t.credited(now, r, c, sp)
+}
+
 // lapse drops credits that account for nothing any more, and a bounded part of the reported ids beyond retention.
 func (t *tx) lapse(now time.Time) error {
+	t.after(func() { t.s.rows.forgetTold(now) })
 	for _, c := range t.s.rows.lapsed(now) {
 		if t.over().credits[c.seq] {
 			continue

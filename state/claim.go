@@ -94,8 +94,9 @@ func (s *Store) Claim(r ClaimRules) (c *Claim, wait time.Duration, err error) {
 	}
 }
 
-// Due lists the events that may be claimed next: the first in turn, and up to limit that are due, in the order of each
-// lane. They come with their data. Some may wait for another one of their entity.
+// Due lists the events about which the sources are to be asked: the first in turn, and up to limit that are due, in the
+// order of each lane, with the second ids of their facts. They come with their data, but for one whose record can't be
+// read: it is claimed to be moved out of the way. Some may wait for another one of their entity.
 func (s *Store) Due(r ClaimRules, limit int) (events []heygen.Event, err error) {
 	err = s.view(func(t *tx) error {
 		first, _, err := t.pick(r)
@@ -103,15 +104,22 @@ func (s *Store) Due(r ClaimRules, limit int) (events []heygen.Event, err error) 
 			return err
 		}
 		for _, id := range t.dueAfter(first, r, limit) {
-			one, err := t.readOpen(id, true)
-			if err != nil || one == nil {
-				continue // whoever claims it meets the damage
+			events = append(events, t.asked(id))
+			for _, twin := range t.twinsOf(id) {
+				events = append(events, t.asked(twin))
 			}
-			events = append(events, one.event())
 		}
 		return nil
 	})
 	return events, err
+}
+
+func (t *tx) asked(id string) heygen.Event {
+	r, err := t.readOpen(id, true)
+	if err != nil || r == nil {
+		return heygen.Event{ID: id}
+	}
+	return r.event()
 }
 
 // dueAfter lists ids that are due, each lane in its order, behind the first in turn.
@@ -262,6 +270,6 @@ func (t *tx) provenNow(now time.Time, r *record) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	err = t.credited(now, r, c, ending{status: Seen, proof: c.proof, at: c.at, why: c.why(), content: true}, sp)
+	err = t.credited(now, r, c, sp)
 	return true, errors.Join(err, t.take(sp))
 }

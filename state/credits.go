@@ -1,6 +1,8 @@
 package state
 
 import (
+	"cmp"
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -11,19 +13,28 @@ import (
 // again and an hour; unspent it lapses after creditLapse.
 const (
 	creditBefore = 25 * time.Hour
+	creditAfter  = time.Hour // how far behind its push created_at is looked for; settle times are shorter
 	creditLapse  = 72 * time.Hour
 )
 
-// linkLimit bounds how many pushes with an id are kept with their content, too.
-const linkLimit = 50_000
+const (
+	linkLimit   = 50_000  // pushes with an id that are kept with their content, too
+	creditLimit = 200_000 // of both kinds: a flood must not fill the memory; beyond it a push without an id is not kept
+)
 
 // credit is one push of which the content is known. It accounts for one event, and is anonymous where it came without an id.
 type credit struct {
 	seq   uint64
 	fact  heygen.Fact
 	at    time.Time // received
-	proof Proof
-	id    string // linked: the id that it came with, of which no event has been listed yet; "": anonymous
+	proof Proof     // the strongest that told of it
+	id    string    // linked: the id that it came with, of which no event has been listed yet; "": anonymous
+	told  uint16    // bits of the proofs that told of it
+}
+
+// ending is how an event ends for which the push accounts.
+func (c credit) ending() ending {
+	return ending{status: Seen, proof: c.proof, at: c.at, why: c.why(), content: true}
 }
 
 // covers reports whether the push can be of an event created then.
@@ -41,15 +52,19 @@ func (t *tx) loadCredits(r *rows) {
 		copy(c.fact[:], h.take(len(c.fact)))
 		c.proof = Proof(h.one())
 		c.id = h.text()
+		c.told = numberOfBits(h.take(2)) | bit(c.proof)
 		r.keepCredit(c)
+		if c.id == "" {
+			r.anonymous.Store(true)
+		}
 		return true
 	})
 }
 
 // keepCredit keeps one in memory. It needs r.mu.
 func (r *rows) keepCredit(c credit) {
-	r.credits[c.fact] = append(r.credits[c.fact], c)
-	slices.SortFunc(r.credits[c.fact], byUse)
+	i, _ := slices.BinarySearchFunc(r.credits[c.fact], c, byUse)
+	r.credits[c.fact] = slices.Insert(r.credits[c.fact], i, c)
 	if c.id != "" {
 		r.links[c.id] = c
 	}
@@ -57,6 +72,9 @@ func (r *rows) keepCredit(c credit) {
 
 // addCredit stores a push that accounts for no event yet; its number is given here.
 func (t *tx) addCredit(c credit) error {
+	if t.counts().credits >= creditLimit {
+		return nil
+	}
 	b := t.bucket(bucketCredits)
 	seq, err := b.NextSequence()
 	if err != nil {
@@ -70,11 +88,8 @@ func (t *tx) addCredit(c credit) error {
 		o.links[c.id] = c
 	}
 	t.after(func() { t.s.rows.addCredit(c) })
-	payload := append(slices.Clone(c.fact[:]), byte(c.proof))
-	if c.id != "" {
-		payload = appendText(payload, c.id)
-	}
-	return t.put(b, c.key(), payload)
+	payload := appendText(append(slices.Clone(c.fact[:]), byte(c.proof)), c.id)
+	return t.put(b, c.key(), binary.BigEndian.AppendUint16(payload, c.told))
 }
 
 func (r *rows) addCredit(c credit) {
@@ -84,14 +99,50 @@ func (r *rows) addCredit(c credit) {
 }
 
 // link keeps the content of a push beside its id: should the listing know the event under another id, the content tells.
-func (t *tx) link(n named, fact heygen.Fact) error {
-	if fact.IsZero() || t.s.rows.crowdedLinks() {
+func (t *tx) link(now time.Time, n named, fact heygen.Fact) error {
+	if _, ok := t.linkOf(n.id); ok || now.Sub(n.at) > creditLapse || t.s.rows.crowdedLinks() {
 		return nil
 	}
-	if _, ok := t.linkOf(n.id); ok {
-		return nil
+	c := credit{fact: fact, at: n.at, proof: n.proof, id: n.id, told: bit(n.proof)}
+	if merged, err := t.merge(c); merged || err != nil {
+		return err
 	}
-	return t.addCredit(credit{fact: fact, at: n.at, proof: n.proof, id: n.id})
+	return t.addCredit(c)
+}
+
+// merge puts what a source tells of a push to what one of another kind has told of it. Two ids are two pushes.
+func (t *tx) merge(c credit) (merged bool, err error) {
+	for _, old := range t.creditsOf(c.fact) {
+		if old.told&c.told != 0 || old.at.Sub(c.at).Abs() > sameWithin || old.id != "" && c.id != "" {
+			continue
+		}
+		if err := t.spend(old); err != nil {
+			return false, err
+		}
+		both := old
+		both.id, both.told = cmp.Or(old.id, c.id), old.told|c.told
+		if c.proof.Stronger(old.proof) {
+			both.proof = c.proof
+		}
+		return true, t.addCredit(both)
+	}
+	return false, nil
+}
+
+// creditsOf returns the unspent credits of a fact in the order of their use.
+func (t *tx) creditsOf(fact heygen.Fact) []credit {
+	o := t.over()
+	all := append(t.s.rows.creditsOf(fact), o.added[fact]...)
+	all = slices.DeleteFunc(all, func(c credit) bool { return o.credits[c.seq] })
+	slices.SortFunc(all, byUse)
+	return all
+}
+
+// linked reports whether there are pushes whose id no page has listed.
+func (r *rows) linked() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.links) > 0
 }
 
 func (r *rows) crowdedLinks() bool {
@@ -117,7 +168,24 @@ func (r *rows) linkOf(id string) (credit, bool) {
 	return c, ok
 }
 
-// unlink takes the content of a push away whose id has met its event, or is forgotten: one push accounts for one event.
+// matched notes that a reported id has met its event. The content of its push accounts for no other one then. A zero fact is one
+// that is not known.
+func (t *tx) matched(now time.Time, n named, fact heygen.Fact) error {
+	if n.proof == Import {
+		return t.unlink(n.id)
+	}
+	t.counts().matched++
+	told := bit(n.proof)
+	if c, ok := t.linkOf(n.id); ok {
+		told |= c.told
+	}
+	if err := t.unlink(n.id); err != nil {
+		return err
+	}
+	return t.pushed(now, fact, n.at, told)
+}
+
+// unlink takes the content of a push away whose id has met its event, or is forgotten.
 func (t *tx) unlink(id string) error {
 	c, ok := t.linkOf(id)
 	if !ok {
@@ -156,13 +224,10 @@ func (t *tx) creditFor(fact heygen.Fact, created time.Time, want uint64) (credit
 	if fact.IsZero() {
 		return credit{}, false
 	}
-	o := t.over()
-	all := append(t.s.rows.creditsOf(fact), o.added[fact]...)
-	all = slices.DeleteFunc(all, func(c credit) bool { return o.credits[c.seq] || !c.covers(created, t.s.rows.slack()) })
+	all := slices.DeleteFunc(t.creditsOf(fact), func(c credit) bool { return !c.covers(created, t.s.rows.slack()) || !t.genuine(c) })
 	if len(all) == 0 {
 		return credit{}, false
 	}
-	slices.SortFunc(all, byUse)
 	if i := slices.IndexFunc(all, func(c credit) bool { return c.seq == want }); i >= 0 {
 		return all[i], true
 	}
@@ -176,14 +241,32 @@ func (r *rows) slack() time.Duration {
 	return r.settle
 }
 
-// account spends a credit on an event. The id that the push came with is nobody's any more.
-func (t *tx) account(c credit, sp spent) error {
+// genuine reports whether a push may account for an event by its content. One that came with the id of an event that was
+// finished before this process is that one's: the ledger days in which it can lie are looked through.
+func (t *tx) genuine(c credit) bool {
+	if c.id == "" {
+		return true
+	}
+	known := make(map[string]place)
+	for day := dayOf(c.at.Add(-creditBefore)); day <= dayOf(c.at.Add(creditAfter)) && len(known) == 0; day++ {
+		t.locateIn(day, map[string]bool{c.id: true}, known)
+	}
+	return len(known) == 0
+}
+
+// account spends a credit on an event. The id that the push came with is the event's from now on.
+func (t *tx) account(now time.Time, c credit, r *record, sp spent) error {
 	if c.id != "" {
 		if _, _, err := t.lateProof(sp, c.id); err != nil {
 			return err
 		}
+		t.counts().matched++
+		t.remember(c.id, finished{created: r.created, status: Seen, as: r.id})
 	}
-	return t.spend(c)
+	if err := t.spend(c); err != nil {
+		return err
+	}
+	return t.pushed(now, c.fact, c.at, c.told)
 }
 
 // why tells how a credit proves an event.
@@ -220,14 +303,14 @@ func (r *rows) dropCredit(c credit) {
 	}
 }
 
-// lapsed lists the credits that account for nothing any more.
+// lapsed lists the credits that account for nothing any more, a bounded number at a time.
 func (r *rows) lapsed(now time.Time) []credit {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var old []credit
 	for _, list := range r.credits {
 		for _, c := range list {
-			if c.at.Before(now.Add(-creditLapse)) {
+			if c.at.Before(now.Add(-creditLapse)) && len(old) < sweepMost {
 				old = append(old, c)
 			}
 		}

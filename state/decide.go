@@ -131,8 +131,7 @@ func (t *tx) decide(now time.Time, v Verdict, sp spent) (Verdict, bool, error) {
 	}
 	if v.Status != Ignored && (v.Status != Seen || v.Credit != 0) {
 		if c, ok := t.creditFor(old.fact, old.created, v.Credit); ok {
-			e := ending{status: Seen, proof: c.proof, at: c.at, why: c.why(), content: true}
-			return Verdict{ID: v.ID, Status: Seen, Proof: c.proof, Credit: c.seq, Linked: c.id, Why: e.why}, true, t.credited(now, old, c, e, sp)
+			return Verdict{ID: v.ID, Status: Seen, Proof: c.proof, Credit: c.seq, Linked: c.id, Why: c.why()}, true, t.credited(now, old, c, sp)
 		}
 		if v.Credit != 0 {
 			return v, false, nil // another event took it
@@ -159,11 +158,12 @@ func mayDecide(r *record, v Verdict) bool {
 	return v.Status == Seen || v.Status == Ignored
 }
 
-func (t *tx) credited(now time.Time, r *record, c credit, e ending, sp spent) error {
-	if err := t.account(c, sp); err != nil {
+// credited finishes an event by a push with its content.
+func (t *tx) credited(now time.Time, r *record, c credit, sp spent) error {
+	if err := t.account(now, c, r, sp); err != nil {
 		return err
 	}
-	return t.finish(now, r, e)
+	return t.finish(now, r, c.ending())
 }
 
 // decideSeen finishes an event, or lets it wait as the twin of one that is unfinished itself.

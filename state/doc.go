@@ -32,7 +32,7 @@
 //	days          day 4                             when an event of this ledger day was last handled 8, to the hour
 //	inbox         sequence 8                        recorded 8 ‖ the ids of one report that no page has listed yet (mem)
 //	reported      event id                          proof 1 ‖ received 8 ‖ moved past 1: imports, and reports that aged
-//	credits       received 8 ‖ sequence 8           fact 16 ‖ proof 1 ‖ id: one push by its content, not yet spent (mem); with
+//	credits       received 8 ‖ sequence 8           fact 16 ‖ proof 1 ‖ id ‖ told 2: one push by its content, not yet spent (mem); with
 //	                                                an id it is linked: no event of that id is listed yet
 //	checkpoints   kind 1 ‖ query                    the walk under way
 //	marks         kind 1 ‖ query                    mark 8 ‖ completed 8 ‖ oldest 8 (mem)

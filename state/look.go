@@ -100,7 +100,7 @@ func (l *Look) Events(now time.Time, events []heygen.Event) ([]Known, error) {
 	credits := l.memory(subjects)
 	if l.s == nil {
 		l.settle(now, subjects)
-		l.give(subjects, credits)
+		l.give(nil, subjects, credits)
 		l.match(subjects, nil)
 		return known, nil
 	}
@@ -109,7 +109,7 @@ func (l *Look) Events(now time.Time, events []heygen.Event) ([]Known, error) {
 			return err
 		}
 		l.settle(now, subjects)
-		l.give(subjects, credits)
+		l.give(t, subjects, credits)
 		t.scan(subjects, l.p)
 		older, err := t.unfinished(subjects, l.p.CollapseWindow)
 		if err != nil {
@@ -226,13 +226,13 @@ func (l *Look) settle(now time.Time, subjects []subject) {
 }
 
 // give hands out credits: the oldest unmatched event takes the oldest credit that covers it.
-func (l *Look) give(subjects []subject, credits map[heygen.Fact][]credit) {
+func (l *Look) give(t *tx, subjects []subject, credits map[heygen.Fact][]credit) {
 	for _, q := range subjects {
 		if !q.open() || q.fact.IsZero() {
 			continue
 		}
 		for _, c := range credits[q.fact] {
-			if !l.given[c.seq] && c.covers(q.place.created, l.p.Settle) {
+			if !l.given[c.seq] && c.covers(q.place.created, l.p.Settle) && (t == nil || t.genuine(c)) {
 				l.given[c.seq] = true
 				q.Credit, q.CreditAt, q.CreditBy, q.Linked = c.seq, c.at, c.proof, c.id
 				break

@@ -138,10 +138,7 @@ func (t *tx) list(p Pages, e heygen.Event, m meeting, sp spent, tally *Tally) er
 	switch {
 	case reported:
 		tally.Seen++
-		if n.proof != Import {
-			t.counts().matched++
-		}
-		if err := t.unlink(e.ID); err != nil {
+		if err := t.matched(p.Now, n, m.fact); err != nil {
 			return err
 		}
 		return t.listSeen(p.Now, e, m, n)

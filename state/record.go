@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -16,9 +17,6 @@ type Sighting struct {
 	At    time.Time   // when the receiver got it; zero: now
 	Proof Proof
 }
-
-// echoFor is how long after a replay an anonymous report may still be of that replay.
-const echoFor = time.Hour
 
 // Record notes what the receiver has. It is durable when Record returns; events that wait turn seen in the same
 // transaction. n counts the items, known ones too; those without id and content are passed over.
@@ -78,11 +76,22 @@ func (t *tx) record(now time.Time, seen []Sighting) (n int, err error) {
 
 // recordPush notes one id, and where its event is not listed yet the content of the push beside it.
 func (t *tx) recordPush(now time.Time, n named, fact heygen.Fact, met map[string]int, fresh, imports *[]named, sp spent) error {
-	before := len(*fresh)
-	if err := t.recordID(now, n, met, fresh, imports, sp); err != nil || len(*fresh) == before {
+	if err := t.recordID(now, n, met, fresh, imports, sp); err != nil || fact.IsZero() {
 		return err
 	}
-	return t.link(n, fact)
+	if _, waits := met[n.id]; !waits && !t.waits(n.id) {
+		return nil
+	}
+	return t.link(now, n, fact)
+}
+
+// waits reports whether an id was reported and no page has listed it yet.
+func (t *tx) waits(id string) bool {
+	if _, ok := t.inboxOf(id); ok {
+		return true
+	}
+	_, ok, err := t.reportedOf(id)
+	return ok && err == nil
 }
 
 // recordID notes one id: at its event, or among those to be added.
@@ -91,7 +100,7 @@ func (t *tx) recordID(now time.Time, n named, met map[string]int, fresh, imports
 		return t.recordOpen(now, r, n, err)
 	}
 	if f, ok := t.recentOf(n.id); ok && f.status != 0 {
-		p := place{f.created, n.id}
+		p := place{f.created, cmp.Or(f.as, n.id)}
 		if l, ok, err := t.ledgerLine(p); err != nil || ok {
 			return t.recordLine(now, p, l, n, err)
 		}
@@ -140,10 +149,7 @@ func (t *tx) recordOpen(now time.Time, r *record, n named, err error) error {
 	if err != nil {
 		return err
 	}
-	if n.proof != Import {
-		t.counts().matched++
-	}
-	if err := t.unlink(n.id); err != nil {
+	if err := t.matched(now, n, r.fact); err != nil {
 		return err
 	}
 	return t.finish(now, r, ending{status: Seen, proof: n.proof, at: n.at})
@@ -156,10 +162,17 @@ func (t *tx) recordLine(now time.Time, p place, l line, n named, err error) erro
 	return t.strengthen(now, p, l, n.proof, n.at)
 }
 
-// recordFact notes an anonymous push: it proves the oldest event of its fact that waits, or it may be the echo of a replay,
-// or it is kept as a credit.
+// recordFact notes an anonymous push: it was told before, or it proves the oldest event of its fact that waits, or it is
+// kept as a credit.
 func (t *tx) recordFact(now time.Time, fact heygen.Fact, at time.Time, proof Proof) error {
-	c := credit{at: at.Truncate(time.Second)}
+	t.s.rows.anonymous.Store(true)
+	c := credit{fact: fact, at: at.Truncate(time.Second), proof: proof, told: bit(proof)}
+	if now.Sub(at) > creditLapse || t.retold(fact, c.at, proof) {
+		return nil
+	}
+	if merged, err := t.merge(c); merged || err != nil {
+		return err
+	}
 	for _, p := range t.factRows(fact) {
 		if !c.covers(p.created, t.s.rows.slack()) {
 			continue
@@ -169,54 +182,11 @@ func (t *tx) recordFact(now time.Time, fact heygen.Fact, at time.Time, proof Pro
 			return err
 		}
 		if r != nil && r.fact == fact {
-			return t.finish(now, r, ending{status: Seen, proof: proof, at: c.at, why: c.why(), content: true})
+			if err := t.pushed(now, fact, c.at, c.told); err != nil {
+				return err
+			}
+			return t.finish(now, r, c.ending())
 		}
 	}
-	if t.echo(fact, at) {
-		return nil
-	}
-	return t.addCredit(credit{fact: fact, at: at, proof: proof})
-}
-
-// echo takes a replay that an anonymous report may be of.
-func (t *tx) echo(fact heygen.Fact, at time.Time) bool {
-	r := &t.s.rows
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	taken := t.over().echoes
-	for _, sent := range r.echoes[fact] {
-		if age := at.Sub(sent); age > -time.Minute && age < echoFor && !taken[sent] {
-			taken[sent] = true
-			t.after(func() { r.dropEcho(fact, sent) })
-			return true
-		}
-	}
-	return false
-}
-
-func (r *rows) dropEcho(fact heygen.Fact, sent time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	left := slices.DeleteFunc(r.echoes[fact], func(at time.Time) bool { return at.Equal(sent) })
-	if len(left) == 0 {
-		delete(r.echoes, fact)
-	} else {
-		r.echoes[fact] = left
-	}
-}
-
-// replayed notes that the receiver took a replay: an anonymous report of it may follow.
-func (t *tx) replayed(fact heygen.Fact, at time.Time) {
-	if fact.IsZero() {
-		return
-	}
-	t.after(func() {
-		r := &t.s.rows
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if len(r.echoes) >= recentLimit {
-			clear(r.echoes) // a bound; an echo taken for a push is given back by time
-		}
-		r.echoes[fact] = append(r.echoes[fact], at)
-	})
+	return t.addCredit(c)
 }

@@ -46,11 +46,13 @@ func (t *tx) spoilReported(id string) error {
 	return nil
 }
 
-// addReported stores ids in sorted order, so that neighbours share pages.
+// addReported stores ids in sorted order, so that neighbours share pages. moved: the listing has moved on past them. Of what
+// came before the baseline it need not say anything.
 func (t *tx) addReported(list []named, moved bool) error {
+	baseline, _ := t.s.Baseline()
 	slices.SortFunc(list, func(a, b named) int { return cmp.Compare(a.id, b.id) })
 	for _, n := range list {
-		o := sorted{n.proof, n.at, moved && n.proof != Import}
+		o := sorted{n.proof, n.at, moved && n.proof != Import && !n.at.Before(baseline)}
 		if err := t.countReported(o, 1); err != nil {
 			return err
 		}

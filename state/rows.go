@@ -35,6 +35,7 @@ func (r report) at() time.Time { return time.Unix(r.seconds, 0).UTC() }
 type finished struct {
 	created time.Time
 	status  Status // 0: forgotten again
+	as      string // of an id that no listing has: the event that its push accounted for; "": the id's own
 }
 
 // flight is an attempt under way in this process.
@@ -58,9 +59,12 @@ type rows struct {
 	order    []string // of recent, a ring
 	next     int      // place in order
 	flying   map[string]flight
-	echoes   map[heygen.Fact][]time.Time // replays answered 2xx whose anonymous report may still come
-	aged     time.Time                   // when the inbox was aged last
-	swept    string                      // how far reported was looked through; only writers use it
+	told     map[heygen.Fact][]telling // what was accounted for lately, and may be told again
+	aged     time.Time                 // when the inbox was aged last
+	swept    string                    // how far reported was looked through; only writers use it
+
+	tellingCount uint64      // numbers given out
+	anonymous    atomic.Bool // a push without an id was told of in this process, or waits from one before
 
 	bent atomic.Bool // a reader met damage in the index; see mend
 
@@ -76,7 +80,7 @@ type overlay struct {
 	links   map[string]credit
 	recent  map[string]finished
 	flying  map[string]*flight // nil: landed
-	echoes  map[time.Time]bool // taken
+	told    map[uint64]uint16  // bits added to tellings, by their number
 }
 
 // over returns the overlay of a write transaction. It belongs to the goroutine that runs the transaction.
@@ -87,7 +91,7 @@ func (t *tx) over() *overlay {
 			owner: t, inbox: make(map[string]*report), credits: make(map[uint64]bool), added: make(map[heygen.Fact][]credit),
 			links:  make(map[string]credit),
 			recent: make(map[string]finished), flying: make(map[string]*flight),
-			echoes: make(map[time.Time]bool),
+			told: make(map[uint64]uint16),
 		}
 	}
 	return o
@@ -105,7 +109,7 @@ func (t *tx) loadRows() error {
 	r.links = make(map[string]credit)
 	r.recent = make(map[string]finished)
 	r.flying = make(map[string]flight)
-	r.echoes = make(map[heygen.Fact][]time.Time)
+	r.told = make(map[heygen.Fact][]telling)
 	t.loadInbox(r)
 	t.loadCredits(r)
 	return nil
