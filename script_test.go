@@ -80,6 +80,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               func(e *testscript.Env) error { return prepare(e, ports) },
+		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "start": start, "end": end, "signal": signalled, "waitfor": waitFor, "until": until,
 			"http": request, "json": jsonObject, "jsonlines": jsonLines, "samejson": sameJSON,
@@ -91,7 +92,7 @@ func TestScripts(t *testing.T) {
 // prepare gives a script its own addresses, secrets and configuration, and
 // nothing of this machine's.
 func prepare(e *testscript.Env, ports *portRange) error {
-	for _, name := range []string{"API", "RECEIVER", "ADMIN"} {
+	for _, name := range []string{"API", "RECEIVER", "ADMIN", "TAP"} {
 		address, err := ports.free()
 		if err != nil {
 			return err
@@ -111,6 +112,20 @@ func prepare(e *testscript.Env, ports *portRange) error {
 		return nil
 	}
 	return os.WriteFile(file, []byte(scriptConfig), 0o600)
+}
+
+// condition is [has:PROGRAM]: it is installed. Where everything has to be there
+// it is an error that it is not.
+func condition(text string) (bool, error) {
+	name, ok := strings.CutPrefix(text, "has:")
+	if !ok {
+		return false, fmt.Errorf("unknown condition %q", text)
+	}
+	_, err := exec.LookPath(name)
+	if err != nil && os.Getenv("BACKSTOP_REQUIRE_ALL") == "1" {
+		return false, fmt.Errorf("%s is not installed: apt-get install %[1]s", name)
+	}
+	return err == nil, nil
 }
 
 // portRange hands out ports from below those that the system gives to outgoing

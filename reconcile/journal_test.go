@@ -27,6 +27,18 @@ type journalDesk struct {
 
 func newJournalDesk(t *testing.T) *journalDesk {
 	t.Helper()
+	return &journalDesk{desk: newDesk(t), dir: t.TempDir(), writer: JournalWriter(t)}
+}
+
+// InJournals has a log read the journal files of a directory.
+func (o LogOptions) InJournals(dir string) LogOptions {
+	o.journals = dir
+	return o
+}
+
+// JournalWriter finds the program that writes journal files.
+func JournalWriter(t *testing.T) string {
+	t.Helper()
 	const writer = "/usr/lib/systemd/systemd-journal-remote"
 	_, missing := exec.LookPath("journalctl")
 	if _, err := os.Stat(writer); err != nil || missing != nil {
@@ -36,7 +48,7 @@ func newJournalDesk(t *testing.T) *journalDesk {
 		}
 		t.Skip(how)
 	}
-	return &journalDesk{desk: newDesk(t), dir: t.TempDir(), writer: writer}
+	return writer
 }
 
 func (j *journalDesk) log() *Log {
@@ -60,19 +72,25 @@ func (j *journalDesk) sync() {
 // add writes a journal file with messages of a unit, later than all before.
 func (j *journalDesk) add(name, unit string, messages ...string) {
 	j.t.Helper()
+	WriteJournal(j.t, j.writer, filepath.Join(j.dir, name), logNow(), j.entries, unit, messages...)
+	j.entries += len(messages)
+}
+
+// WriteJournal writes a journal file with messages of a unit, a second apart; before is how many the boot had since start.
+func WriteJournal(t *testing.T, writer, path string, start time.Time, before int, unit string, messages ...string) {
+	t.Helper()
 	var export bytes.Buffer
-	for _, m := range messages {
-		j.entries++
-		at := int64(j.entries) * time.Second.Microseconds()
-		fmt.Fprintf(&export, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n", logNow().UnixMicro()+at, at)
+	for i, m := range messages {
+		at := int64(before+i+1) * time.Second.Microseconds()
+		fmt.Fprintf(&export, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n", start.UnixMicro()+at, at)
 		fmt.Fprintf(&export, "_BOOT_ID=c220efc91dd440deb89d82c98ddb11a5\n_SYSTEMD_UNIT=%s\nMESSAGE\n", unit)
 		_ = binary.Write(&export, binary.LittleEndian, uint64(len(m))) // a buffer takes all
 		export.WriteString(m + "\n\n")
 	}
-	cmd := exec.CommandContext(j.t.Context(), j.writer, "-o", filepath.Join(j.dir, name), "-")
+	cmd := exec.CommandContext(t.Context(), writer, "-o", path, "-")
 	cmd.Stdin = &export
 	if out, err := cmd.CombinedOutput(); err != nil {
-		j.t.Fatalf("%v: %s", err, out)
+		t.Fatalf("%v: %s", err, out)
 	}
 }
 

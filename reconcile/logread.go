@@ -32,8 +32,9 @@ func (l *Log) readFiles(ctx context.Context, b *batch, kept []byte) error {
 		b.logger.Warn("lines of a log may be missing: the rest of a file that was read can't be found; let rotation leave it uncompressed until the next pass",
 			"log", l.o.Path, "file", k.Name, "read_to", k.Offset)
 	}
-	// A rotation leaves no log for a moment, and the rotated file. The second time it is no moment any more.
-	if absent && (before.Absent || !found) {
+	// A rotation leaves no log for a moment, and the rotated file. The second time it is no moment any more, and where what
+	// was the log is found nowhere, it was no rotation.
+	if absent && (before.Absent || !found || len(lost) > 0) {
 		return missing(err)
 	}
 	return nil

@@ -118,7 +118,9 @@ func (e *Engine) beginBackfill(ctx context.Context, r BackfillRequest) (state.Ba
 			return state.Backfill{}, err
 		}
 	}
-	b, resumed, err := e.store.BeginBackfill(e.Now(), r.History, upperEnd(r, newest))
+	history := r.History
+	history.Force = history.Force || p.sources.HasOracle() // whoever is asked knows what is older than the floor, too
+	b, resumed, err := e.store.BeginBackfill(e.Now(), history, upperEnd(r, newest))
 	if err != nil {
 		return b, err
 	}

@@ -81,7 +81,7 @@ func (r *rehearsal) take(ctx context.Context, q heygen.Query, p poller.HistoryPa
 		// Two ids are one fact within the window only, and rows may be out of
 		// place by the lookback.
 		cfg := r.e.current().cfg.Reconcile
-		if err := r.judge(ctx, s.Lowest.Add(2*cfg.CollapseWindow + cfg.Lookback)); err != nil {
+		if err := r.judge(ctx, s.Lowest.Add(2*cfg.CollapseWindow+cfg.Lookback)); err != nil {
 			return err
 		}
 	}

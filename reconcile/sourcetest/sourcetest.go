@@ -23,8 +23,11 @@ import (
 type Partner struct {
 	// Source makes the source anew, as a start of backstop does. A recorder records in s.
 	Source func(s *state.Store) reconcile.Source
-	// Take has the receiver take events in, so that the source can know.
+	// Take has the receiver take events in, so that the source can know. What comes while backstop does not run reaches it
+	// when it runs again, as far as the partner tries again.
 	Take func(events ...heygen.Event)
+	// Stop is what the source does when backstop stops in good order, before its state is closed. nil: nothing.
+	Stop func()
 	// Break has the source fail from now on, Mend undoes Break and Stall. nil: it can't fail.
 	Break, Mend func()
 	// Stall has it hang longer than its own time limit, which the partner set to something short. nil: it can't hang.
@@ -80,7 +83,7 @@ type bench struct {
 func newBench(t *testing.T, p Partner) *bench {
 	b := &bench{t: t, p: p, options: state.Options{Path: filepath.Join(t.TempDir(), "backstop.db"), CollapseWindow: 10 * time.Minute}}
 	b.open()
-	t.Cleanup(func() { b.must(b.store.Close()) })
+	t.Cleanup(b.close)
 	return b
 }
 
@@ -92,6 +95,14 @@ func (b *bench) open() {
 	b.must(err)
 	b.source = b.p.Source(b.store)
 	b.sources = reconcile.NewSources([]reconcile.Source{b.source}, nil)
+}
+
+func (b *bench) close() {
+	b.t.Helper()
+	if b.p.Stop != nil {
+		b.p.Stop()
+	}
+	b.must(b.store.Close())
 }
 
 func (b *bench) must(err error) {
@@ -272,7 +283,7 @@ func (b *bench) restart() {
 	_, err := b.sources.Sync(b.t.Context())
 	b.must(err)
 	b.p.Take(e[1])
-	b.must(b.store.Close())
+	b.close()
 	b.p.Take(e[2])
 	b.open()
 	b.list(e...)
