@@ -2,8 +2,9 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"backstop/state"
@@ -18,11 +19,10 @@ const (
 	askAgain = 10 * time.Second
 )
 
-// asking remembers about which events the sources were asked a moment ago. The
-// zero asking remembers none.
+// asking remembers when the sources were asked about which events. The zero
+// asking remembers none.
 type asking struct {
-	at  time.Time
-	ids map[string]bool
+	at map[string]time.Time // when the question began, by id
 }
 
 // fresh gives the rule by which the state tells whether the next event may be
@@ -31,31 +31,26 @@ func (a *asking) fresh(s *Sources, now time.Time) func(id string) bool {
 	if s.idle() {
 		return nil
 	}
-	return func(id string) bool { return now.Sub(a.at) < freshFor && a.ids[id] }
+	return func(id string) bool { return now.Sub(a.at[id]) < freshFor }
 }
 
-// claimAsked claims the next event, once the sources were asked about it. One
-// question serves all events that are due. It needs r.claiming.
-func (r *Replayer) claimAsked(ctx context.Context, rules state.ClaimRules) (*state.Claim, time.Duration, error) {
-	rules.Asked = r.asking.fresh(r.options.Sources, rules.Now)
-	for {
-		c, wait, err := r.store.Claim(rules)
-		if !errors.Is(err, state.ErrAsk) {
-			return c, wait, err
-		}
-		if wait, err := r.ask(ctx, rules); wait > 0 || err != nil {
-			return nil, wait, err
-		}
-		if len(r.asking.ids) == 0 {
-			rules.Asked = nil // what is next can't be read: the claim takes it out of the way
-		}
+// asked remembers a question that began then, and forgets those of old.
+func (a *asking) asked(ids []string, began time.Time) {
+	maps.DeleteFunc(a.at, func(_ string, at time.Time) bool { return began.Sub(at) >= freshFor })
+	if a.at == nil {
+		a.at = make(map[string]time.Time, len(ids))
+	}
+	for _, id := range ids {
+		a.at[id] = began
 	}
 }
 
-// ask asks about the events that are due. What the receiver has is seen from
-// then on, and no claim finds it. Where a source can't answer nothing is sent,
-// for wait.
+// ask asks about the events that are due, in one question. What the receiver has
+// is seen from then on, and no claim finds it. Where a source can't answer, or
+// takes so long that its answer is old, nothing is sent for wait. It needs
+// r.claiming.
 func (r *Replayer) ask(ctx context.Context, rules state.ClaimRules) (wait time.Duration, err error) {
+	began := time.Now()
 	failed, err := r.options.Sources.Sync(ctx)
 	if err != nil {
 		return lookAgain, nil // ctx has ended, and with it whoever would send
@@ -71,15 +66,24 @@ func (r *Replayer) ask(ctx context.Context, rules state.ClaimRules) (wait time.D
 	if err := r.heard(answers); err != nil {
 		return 0, err
 	}
-	if failed = also(failed, answers.Failed); failed != "" {
-		r.stop("a source could not answer: "+failed, rules.Now.Add(askAgain))
-		return askAgain, nil
+	if failed = also(failed, answers.Failed...); len(failed) > 0 {
+		return r.stopAsking("a source could not answer: " + strings.Join(failed, ", ")), nil
 	}
-	r.asking = asking{at: rules.Now, ids: make(map[string]bool, len(due))}
-	for _, e := range due {
-		r.asking.ids[e.ID] = true
+	if took := time.Since(began); took >= freshFor {
+		return r.stopAsking(fmt.Sprintf("the sources take longer than %s to answer, and what they say is old then; make them faster", freshFor)), nil
 	}
+	ids := make([]string, len(due))
+	for i, e := range due {
+		ids[i] = e.ID
+	}
+	r.asking.asked(ids, began)
 	return 0, nil
+}
+
+// stopAsking sends nothing for a while, and tells how long.
+func (r *Replayer) stopAsking(why string) time.Duration {
+	r.stop(why, time.Now().Add(askAgain))
+	return askAgain
 }
 
 // heard writes down what the oracles said: an event that the receiver has is

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"backstop/internal/heygen"
@@ -16,7 +17,7 @@ type Policy struct {
 	Baseline       time.Time     // older events are not judged; zero: all are
 	Floor          time.Time     // older events have no records any more; zero: all have
 	Lost           state.Range   // the time that the last restore lost; zero: there was none
-	SourceFailed   string        // why a source could not answer, for people; "": all did
+	SourceFailed   []string      // names of the sources that could not answer; none: all did
 }
 
 // Verdict is what Judge says about one event.
@@ -52,8 +53,8 @@ func Judge(e heygen.Event, k state.Known, now time.Time, p Policy) Verdict {
 	if v, ok := young(e, k, now, p); ok {
 		return v
 	}
-	if p.SourceFailed != "" {
-		return Verdict{Status: state.Listed, Why: "settled, but a source could not answer: " + p.SourceFailed + flag(k)}
+	if len(p.SourceFailed) > 0 {
+		return Verdict{Status: state.Listed, Why: "settled, but a source could not answer: " + strings.Join(p.SourceFailed, ", ") + flag(k)}
 	}
 	v := Verdict{Status: state.Missed, Why: missedWhy(k) + flag(k)}
 	if v.Withheld = lost(e, k, p.Lost); v.Withheld {

@@ -17,7 +17,7 @@ func TestJudge(t *testing.T) {
 		old      = now.Add(-time.Hour)
 		fresh    = now.Add(-time.Minute)
 		policy   = Policy{Settle: 5 * time.Minute, CollapseWindow: 10 * time.Minute, Baseline: now.Add(-2 * time.Hour)}
-		failing  = Policy{Settle: 5 * time.Minute, SourceFailed: "query: connection refused"}
+		failing  = Policy{Settle: 5 * time.Minute, SourceFailed: []string{"query", "log 2"}}
 		floored  = Policy{Settle: 5 * time.Minute, Floor: now.Add(-30 * time.Minute)}
 		both     = Policy{Settle: 5 * time.Minute, Floor: now.Add(-30 * time.Minute), Baseline: now.Add(-20 * time.Minute)}
 		reported = "reported by the receiver at 2026-03-25T11:30:00Z"
@@ -54,7 +54,7 @@ func TestJudge(t *testing.T) {
 		{"undated, not in the state", time.Time{}, state.Known{}, policy,
 			Verdict{Status: state.Settling, Why: "undated: it settles from its first listing"}},
 		{"listed, a source failed", old, state.Known{Status: state.Settling, Listed: old}, failing,
-			Verdict{Status: state.Listed, Why: "settled, but a source could not answer: query: connection refused"}},
+			Verdict{Status: state.Listed, Why: "settled, but a source could not answer: query, log 2"}},
 		{"listed before, the sources answer again", old, state.Known{Status: state.Listed, Listed: half, Why: "settled, but …"}, policy,
 			Verdict{Status: state.Missed, Why: "listed at 2026-03-25T11:30:00Z, settled, no proof that the receiver has it"}},
 		{"a failed source does not judge the young", fresh, state.Known{}, failing,

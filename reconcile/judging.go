@@ -26,7 +26,7 @@ type Judged struct {
 	Settling, Listed, Missed, Seen, Ignored int
 	Types                                   map[string]int // newly missed events by type
 	Mismatch                                string         // why reported ids cannot be the listing's; "" fine
-	Failed                                  string         // why a source could not answer; "" all did
+	Failed                                  []string       // names of the sources that could not answer
 }
 
 // Judging judges what walks have listed. One pass runs at a time.
@@ -107,7 +107,7 @@ func (j *Judging) batch(ctx context.Context, look *state.Look, rows []state.Row,
 			return err
 		}
 	}
-	sum.Failed = also(sum.Failed, answers.Failed)
+	sum.Failed = also(sum.Failed, answers.Failed...)
 	var verdicts []state.Verdict
 	for i, row := range rows {
 		v := all[i]

@@ -119,7 +119,7 @@ func (r *Replayer) Wake() {
 // flight, and returns without an error: Drained says what was done. An error
 // means that the state could not be read or written.
 func (r *Replayer) Drain(ctx context.Context) (Drained, error) {
-	return r.drain(ctx, asked{})
+	return r.drain(ctx, byHand{})
 }
 
 // DrainManual is a Drain of the events that a person asked for, and no others:
@@ -127,18 +127,18 @@ func (r *Replayer) Drain(ctx context.Context) (Drained, error) {
 // With probe its first attempt is made at once although the receiver was found
 // not to work: the person may just have mended it.
 func (r *Replayer) DrainManual(ctx context.Context, probe bool) (Drained, error) {
-	return r.drain(ctx, asked{manual: true, probe: probe})
+	return r.drain(ctx, byHand{manual: true, probe: probe})
 }
 
-// asked is how a drain is asked for by a person. The zero asked is not.
-type asked struct {
+// byHand is how a drain is asked for by a person. The zero byHand is not.
+type byHand struct {
 	manual bool // only what a person asked for
 	probe  bool // the next attempt need not wait for its time as a probe
 }
 
-func (r *Replayer) drain(ctx context.Context, by asked) (Drained, error) {
+func (r *Replayer) drain(ctx context.Context, by byHand) (Drained, error) {
 	s := r.newShift(ctx, map[string]bool{}, nil)
-	s.asked = by
+	s.by = by
 	err := s.work(ctx)
 	return s.report(), err
 }
@@ -153,35 +153,52 @@ func (r *Replayer) Run(ctx context.Context) error {
 	return err
 }
 
-// claim asks the state for the next event, of those that were asked for. With a claim comes the duty to settle or release it.
-// Without one, wait is how long nothing will be due; 0: until somebody says so.
-func (r *Replayer) claim(ctx context.Context, exclude map[string]bool, by asked) (c *state.Claim, secrets []string, wait time.Duration, err error) {
+// claim asks the state for the next event, of those that were asked for, once the sources were asked about it. With a claim
+// comes the duty to settle or release it. Without one, wait is how long nothing will be due; 0: until somebody says so.
+func (r *Replayer) claim(ctx context.Context, exclude map[string]bool, by byHand) (c *state.Claim, secrets []string, wait time.Duration, err error) {
 	r.claiming.Lock()
 	defer r.claiming.Unlock()
-	now := time.Now()
-	p := r.permit(now, by.probe)
-	r.noteHold(p.hold)
-	if !p.may() {
-		return nil, nil, p.wait, nil
+	for {
+		now := time.Now()
+		p := r.permit(now, by.probe)
+		r.noteHold(p.hold)
+		if !p.may() {
+			return nil, nil, p.wait, nil
+		}
+		rules := state.ClaimRules{
+			Now: now, Lane: r.lanes.next(), Manual: p.manual || by.manual, Probe: p.probe, Exclude: exclude, Asked: r.asking.fresh(r.options.Sources, now),
+			BackoffMin: r.limits.BackoffMin, BackoffMax: r.limits.BackoffMax, Next: r.limits.backoff,
+		}
+		c, wait, err = r.claimBy(rules)
+		if !errors.Is(err, state.ErrAsk) {
+			return c, p.secrets, wait, err
+		}
+		// A question takes its time: whether anything may be sent is looked at anew after it.
+		if wait, err := r.ask(ctx, rules); wait > 0 || err != nil {
+			return nil, nil, wait, err
+		}
 	}
-	// The intent: a crash after it and before the outcome leaves an open
-	// attempt, and the event is sent again when its backoff is over.
-	c, wait, err = r.claimAsked(ctx, state.ClaimRules{
-		Now: now, Lane: r.lanes.next(), Manual: p.manual || by.manual, Probe: p.probe, Exclude: exclude,
-		BackoffMin: r.limits.BackoffMin, BackoffMax: r.limits.BackoffMax, Next: r.limits.backoff,
-	})
+}
+
+// claimBy claims the next event. The intent: a crash after it and before the
+// outcome leaves an open attempt, and the event is sent again when its backoff
+// is over.
+func (r *Replayer) claimBy(rules state.ClaimRules) (c *state.Claim, wait time.Duration, err error) {
+	c, wait, err = r.store.Claim(rules)
 	switch {
 	case errors.Is(err, state.ErrFull):
-		r.stop(err.Error(), now.Add(lookAgain))
-		return nil, nil, 0, nil
+		r.stop(err.Error(), rules.Now.Add(lookAgain))
+		return nil, 0, nil
+	case errors.Is(err, state.ErrAsk):
+		return nil, 0, err
 	case err != nil:
-		return nil, nil, 0, fmt.Errorf("claim the next event to replay: %w", err)
+		return nil, 0, fmt.Errorf("claim the next event to replay: %w", err)
 	case c == nil:
-		return nil, nil, wait, nil
+		return nil, wait, nil
 	}
 	r.lanes.took()
 	r.fly(1)
-	return c, p.secrets, 0, nil
+	return c, 0, nil
 }
 
 // allowed waits until the rate allows the next attempt, and reports whether it

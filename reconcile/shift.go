@@ -17,10 +17,10 @@ const grace = 3500 * time.Millisecond
 // shift is one Drain or one Run at work: it claims, starts a goroutine for each
 // attempt, and waits for all of them.
 type shift struct {
-	r     *Replayer
-	once  map[string]bool // the events sent already, not to be sent again; nil: Run
-	wake  <-chan struct{} // nil: Drain
-	asked asked
+	r    *Replayer
+	once map[string]bool // the events sent already, not to be sent again; nil: Run
+	wake <-chan struct{} // nil: Drain
+	by   byHand
 
 	sending context.Context // of the attempts; outlives the caller's by grace
 	cut     context.CancelCauseFunc
@@ -68,7 +68,7 @@ func (s *shift) step(ctx context.Context) (started bool, wait time.Duration) {
 	if !s.takeSlot(ctx) {
 		return false, 0
 	}
-	c, secrets, wait, err := s.r.claim(ctx, s.once, s.asked)
+	c, secrets, wait, err := s.r.claim(ctx, s.once, s.by)
 	if err != nil {
 		s.fail(err)
 	}
@@ -110,7 +110,7 @@ func (s *shift) giveBack() {
 
 // start sends one claimed event in a goroutine that finish waits for.
 func (s *shift) start(c *state.Claim, secrets []string) {
-	s.asked.probe = false // it was for the first attempt alone
+	s.by.probe = false // it was for the first attempt alone
 	if s.once != nil {
 		s.once[c.Event.ID] = true
 	}

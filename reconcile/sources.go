@@ -2,12 +2,12 @@ package reconcile
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"backstop/internal/heygen"
 	"backstop/state"
@@ -79,22 +79,22 @@ func (s *Sources) HasOracle() bool {
 	return s != nil && slices.ContainsFunc(s.all, func(one Source) bool { return one.Oracle != nil })
 }
 
-// Sync has every recorder write down what it knows. failed says why one could not, "" when all did; the others have. An
-// error is that of ctx alone.
-func (s *Sources) Sync(ctx context.Context) (failed string, err error) {
+// Sync has every recorder write down what it knows. failed names those that could not, and Health says why; the others have.
+// An error is that of ctx alone.
+func (s *Sources) Sync(ctx context.Context) (failed []string, err error) {
 	return s.recorders(ctx, func(r Recorder) error { return r.Sync(ctx) })
 }
 
 // Peek takes in what Sync would write down, and writes nothing.
-func (s *Sources) Peek(ctx context.Context, now time.Time, into *state.Heard) (failed string, err error) {
+func (s *Sources) Peek(ctx context.Context, now time.Time, into *state.Heard) (failed []string, err error) {
 	return s.recorders(ctx, func(r Recorder) error {
 		return r.Peek(ctx, func(one state.Sighting) { into.Add(now, one) })
 	})
 }
 
-func (s *Sources) recorders(ctx context.Context, do func(Recorder) error) (failed string, err error) {
+func (s *Sources) recorders(ctx context.Context, do func(Recorder) error) (failed []string, err error) {
 	if s == nil {
-		return "", nil
+		return nil, nil
 	}
 	for i, one := range s.all {
 		if one.Recorder == nil {
@@ -105,7 +105,9 @@ func (s *Sources) recorders(ctx context.Context, do func(Recorder) error) (faile
 			return failed, ctx.Err()
 		}
 		s.note(i, time.Now(), err)
-		failed = also(failed, one.because(err))
+		if err != nil {
+			failed = append(failed, one.Name)
+		}
 	}
 	return failed, nil
 }
@@ -113,7 +115,7 @@ func (s *Sources) recorders(ctx context.Context, do func(Recorder) error) (faile
 // Answers is what the oracles said about some events.
 type Answers struct {
 	Has    map[string]state.Proof // the events that the receiver has, by id
-	Failed string                 // why an oracle could not answer; "": all did
+	Failed []string               // names of the oracles that could not answer; Health says why
 	Spoke  []state.Proof          // of the oracles that did
 }
 
@@ -146,7 +148,7 @@ func (s *Sources) askAll(ctx context.Context, events []heygen.Event, a *Answers)
 		}
 		s.note(i, time.Now(), err)
 		if err != nil {
-			a.Failed = also(a.Failed, one.because(err))
+			a.Failed = also(a.Failed, one.Name)
 			continue
 		}
 		a.Spoke = append(a.Spoke, one.Proof)
@@ -159,23 +161,14 @@ func (s *Sources) askAll(ctx context.Context, events []heygen.Event, a *Answers)
 	return nil
 }
 
-// also adds the reason why one more source failed, "" for none; one that is there already is not said twice.
-func also(failed, why string) string {
-	switch {
-	case failed == "":
-		return why
-	case why == "" || strings.Contains(failed, why):
-		return failed
+// also adds names that are not there yet.
+func also(names []string, more ...string) []string {
+	for _, name := range more {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
-	return failed + "; " + why
-}
-
-// because is why a source failed, with its name; "" where it did not.
-func (s Source) because(err error) string {
-	if err == nil {
-		return ""
-	}
-	return fmt.Sprintf("%s: %v", s.Name, err)
+	return names
 }
 
 // note keeps how a source did, and logs when it begins to fail, fails in another way, and is well again.
@@ -195,10 +188,20 @@ func (s *Sources) note(i int, now time.Time, err error) {
 	after := *h
 	s.mu.Unlock()
 	switch {
-	case before.Failing == after.Failing:
+	case gist(before.Failing) == gist(after.Failing):
 	case after.Failing == "":
 		s.log.Info("source answers again", "source", h.Name, "after", now.Sub(before.Since).Round(time.Second))
 	default:
 		s.log.Warn("source can't answer: what nothing else proves stays listed", "source", h.Name, "reason", after.Failing)
 	}
+}
+
+// gist is what stays the same while a failure repeats: not its numbers, such as a time, a port or a count.
+func gist(why string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, why)
 }

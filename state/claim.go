@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"backstop/internal/heygen"
@@ -122,22 +123,23 @@ func (t *tx) asked(id string) heygen.Event {
 	return r.event()
 }
 
-// dueAfter lists ids that are due, each lane in its order, behind the first in turn.
+// dueAfter lists ids that are due, behind the first in turn, each lane in its order. The old lane has a quarter of the
+// limit, or more where the live one leaves it.
 func (t *tx) dueAfter(first string, r ClaimRules, limit int) []string {
-	ids := []string{first}
-	for _, stage := range []byte{stageLive, stageOld} {
-		left := (limit - len(ids) + 1) / 2 // half of what is left to the live lane, the rest to the old one
-		if stage == stageOld {
-			left = limit - len(ids)
+	live, old := t.dueIn(stageLive, first, r, limit-1), t.dueIn(stageOld, first, r, limit-1)
+	old = old[:min(len(old), max(limit/4, limit-1-len(live)))]
+	live = live[:min(len(live), limit-1-len(old))]
+	return slices.Concat([]string{first}, live, old)
+}
+
+// dueIn lists ids that are due in one lane.
+func (t *tx) dueIn(stage byte, but string, r ClaimRules, limit int) (ids []string) {
+	t.stageRows(stage, place{}, func(p place, e entry) bool {
+		if len(ids) < limit && p.id != but && t.claimable(r, p, e) && !e.due.After(r.Now) {
+			ids = append(ids, p.id)
 		}
-		t.stageRows(stage, place{}, func(p place, e entry) bool {
-			if left > 0 && p.id != first && t.claimable(r, p, e) && !e.due.After(r.Now) {
-				ids = append(ids, p.id)
-				left--
-			}
-			return left > 0
-		})
-	}
+		return len(ids) < limit
+	})
 	return ids
 }
 

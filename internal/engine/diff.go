@@ -179,7 +179,7 @@ func (e *Engine) judgeAll(ctx context.Context, p *parts, events []heygen.Event, 
 	if rules.SourceFailed, err = p.sources.Peek(ctx, now, heard); err != nil {
 		return nil, err
 	}
-	why := rules.SourceFailed
+	missing := slices.Clone(rules.SourceFailed)
 	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow, Heard: heard})
 	for bite := range slices.Chunk(events, 500) {
 		known, err := look.Events(now, bite)
@@ -190,14 +190,14 @@ func (e *Engine) judgeAll(ctx context.Context, p *parts, events []heygen.Event, 
 		if err != nil {
 			return nil, err
 		}
-		why = cmp.Or(why, answers.Failed)
+		missing = append(missing, answers.Failed...)
 		for i, event := range bite {
 			if err := emit(diffRow(event, known[i], verdicts[i])); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return sourceFailed(why), nil
+	return e.sourceFailed(missing), nil
 }
 
 func diffRow(event heygen.Event, known state.Known, v reconcile.Verdict) DiffRow {

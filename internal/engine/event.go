@@ -95,6 +95,8 @@ func (e *Engine) Event(id string) (Event, error) {
 		event.Held = "it waits for `backstop replay " + printable(id) + "` or `backstop ignore " + printable(id) + "`"
 	} else if row.Status == state.Missed || row.Status == state.Replaying {
 		event.Held = e.held()
+	} else if err := e.sourceError(); err != nil && row.Status == state.Listed {
+		event.Held = heygen.CutURLs(err.Error())
 	}
 	return event, nil
 }

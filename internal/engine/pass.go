@@ -111,7 +111,7 @@ func (e *Engine) walkAndJudge(ctx context.Context, p *parts, kind state.Kind, be
 	}
 	judged, err := p.judging.Pass(ctx, p.client.Now(), p.walking())
 	pass.Missed, pass.Seen, pass.Types = judged.Missed, pass.Seen+judged.Seen, judged.Types
-	failed := sourceFailed(judged.Failed) // no fault of the walk, which may be complete
+	failed := e.sourceFailed(judged.Failed) // no fault of the walk, which may be complete
 	if err == nil {
 		_, err = e.store.Prune(p.client.Now())
 	}

@@ -83,6 +83,7 @@ func seconds(events int, rate float64) float64 {
 type historyJudge struct {
 	look    *state.Look
 	sources *reconcile.Sources
+	failed  func(names []string) error // makes an error of sources that failed
 	rules   reconcile.Policy
 	now     time.Time
 }
@@ -92,19 +93,19 @@ type historyJudge struct {
 // not be sent.
 func (e *Engine) newHistoryJudge(ctx context.Context, heard *state.Heard) (*historyJudge, error) {
 	p, now := e.current(), e.Now()
-	var failed string
+	var failed []string
 	var err error
 	if heard == nil {
 		failed, err = p.sources.Sync(ctx)
 	} else {
 		failed, err = p.sources.Peek(ctx, now, heard)
 	}
-	if err = errors.Join(err, sourceFailed(failed)); err != nil {
+	if err = errors.Join(err, e.sourceFailed(failed)); err != nil {
 		return nil, err
 	}
 	rules := policy(p.cfg, time.Time{}, time.Time{})
 	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow, History: true, Heard: heard})
-	return &historyJudge{look: look, sources: p.sources, rules: rules, now: now}, nil
+	return &historyJudge{look: look, sources: p.sources, failed: e.sourceFailed, rules: rules, now: now}, nil
 }
 
 // verdicts gives one for each row. What a person only has marked is seen on that
@@ -144,5 +145,5 @@ func (j *historyJudge) known(events []heygen.Event) ([]state.Known, error) {
 // judge gives the verdicts on events of which this is known.
 func (j *historyJudge) judge(ctx context.Context, events []heygen.Event, known []state.Known) ([]reconcile.Verdict, error) {
 	verdicts, answers, err := j.sources.Verdicts(ctx, j.now, events, known, j.rules)
-	return verdicts, errors.Join(err, sourceFailed(answers.Failed))
+	return verdicts, errors.Join(err, j.failed(answers.Failed))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"backstop/internal/config"
@@ -123,20 +124,27 @@ func (e *Engine) Secrets() ([]string, error) { return secretValues(e.current().c
 // sourceError tells that a source failed when it was needed last; nil when none
 // did.
 func (e *Engine) sourceError() error {
+	var failing []string
 	for _, h := range e.current().sources.Health() {
 		if h.Failing != "" {
-			return sourceFailed(h.Name + ": " + h.Failing)
+			failing = append(failing, h.Name)
 		}
 	}
-	return nil
+	return e.sourceFailed(failing)
 }
 
-// sourceFailed is the error of whatever could not be judged or sent because a
-// source could not answer; nil for "".
-func sourceFailed(why string) error {
-	if why == "" {
+// sourceFailed is the error of whatever could not be judged or sent because the
+// named sources could not answer; nil without any.
+func (e *Engine) sourceFailed(names []string) error {
+	if len(names) == 0 {
 		return nil
 	}
+	var why []string
+	for _, h := range e.current().sources.Health() {
+		if slices.Contains(names, h.Name) {
+			why = append(why, strings.TrimSuffix(h.Name+": "+h.Failing, ": ")) // it may be well again by now
+		}
+	}
 	return exit.Errorf(exit.Failed, "mend it, or take it out of seen; until then what nothing else proves stays listed, and nothing is sent",
-		"a source could not answer: %s", why)
+		"a source could not answer: %s", strings.Join(why, "; "))
 }

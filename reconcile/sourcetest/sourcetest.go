@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -211,7 +212,7 @@ func (b *bench) failing() {
 	b.p.Take(e[0])
 	b.list(e...)
 	b.p.Break()
-	if judged := b.judge(); !strings.Contains(judged.Failed, b.source.Name+": ") {
+	if judged := b.judge(); !slices.Equal(judged.Failed, []string{b.source.Name}) {
 		b.t.Errorf("the pass says %q, want it to name %q", judged.Failed, b.source.Name)
 	}
 	for _, one := range e {
@@ -220,7 +221,7 @@ func (b *bench) failing() {
 	b.replay()
 	b.wantPosts()
 	b.p.Mend()
-	if judged := b.judge(); judged.Failed != "" {
+	if judged := b.judge(); len(judged.Failed) > 0 {
 		b.t.Errorf("mended, and the pass says %q", judged.Failed)
 	}
 	b.want(e[0], state.Seen, b.source.Proof)
@@ -255,7 +256,7 @@ func (b *bench) slow() {
 	b.p.Stall()
 	judged := b.judge()
 	b.p.Mend()
-	if judged.Failed == "" {
+	if len(judged.Failed) == 0 {
 		b.t.Error("the source hung, and the pass says nothing")
 	}
 	b.want(e[0], state.Listed, state.None)
