@@ -13,7 +13,8 @@ import (
 // again and an hour; unspent it lapses after creditLapse.
 const (
 	creditBefore = 25 * time.Hour
-	creditAfter  = time.Hour // how far behind its push created_at is looked for; settle times are shorter
+	linkAfter    = time.Minute // the listing has an event by then, after its push
+	creditAfter  = time.Hour   // how far behind its push created_at is looked for; settle times are shorter
 	creditLapse  = 72 * time.Hour
 )
 
@@ -120,7 +121,7 @@ func (t *tx) merge(c credit) (merged bool, err error) {
 			return false, err
 		}
 		both := old
-		both.id, both.told = cmp.Or(old.id, c.id), old.told|c.told
+		both.id, both.told, both.at = cmp.Or(old.id, c.id), old.told|c.told, later(old.at, c.at)
 		if c.proof.Stronger(old.proof) {
 			both.proof = c.proof
 		}
@@ -241,11 +242,15 @@ func (r *rows) slack() time.Duration {
 	return r.settle
 }
 
-// genuine reports whether a push may account for an event by its content. One that came with the id of an event that was
-// finished before this process is that one's: the ledger days in which it can lie are looked through.
+// genuine reports whether a push may account for an event by its content. One with an id may when the listing had the time
+// to show that id and did not. Where that is the id of an event that was finished before this process it is that one's: the
+// ledger days in which it can lie are looked through.
 func (t *tx) genuine(c credit) bool {
 	if c.id == "" {
 		return true
+	}
+	if t.s.notes.lastWalks().Before(c.at.Add(linkAfter)) {
+		return false
 	}
 	known := make(map[string]place)
 	for day := dayOf(c.at.Add(-creditBefore)); day <= dayOf(c.at.Add(creditAfter)) && len(known) == 0; day++ {

@@ -42,6 +42,7 @@ func TestOnePushIsOneEvent(t *testing.T) {
 			}
 			s = reopened(t, s, s.options)
 			listed(t, s, b, a)
+			mustDo(t, s.FinishWalk(walk(24*time.Hour, 0)))
 			judged(t, s, noon())
 			wantStatus(t, s, test.want)
 			if _, why := statusOf(t, s, "evt_a"); test.why != "" && why != test.why {
@@ -61,7 +62,8 @@ func TestAPushThatComesLateByContentCancelsTheReplay(t *testing.T) {
 	a := event("evt_a", "vid_1", "x", time.Hour)
 	listed(t, s, a)
 	judged(t, s, noon())
-	mustDo(t, errorOf(s.Record(noon(), []Sighting{{ID: "hdr_1", Fact: factOf(t, a), Proof: Tap}})))
+	mustDo(t, errorOf(s.Record(noon().Add(-2*time.Minute), []Sighting{{ID: "hdr_1", Fact: factOf(t, a), Proof: Tap}})))
+	mustDo(t, s.FinishWalk(walk(24*time.Hour, 0)))
 	noClaim(t, s, ClaimRules{Now: noon()})
 	wantStatus(t, s, map[string]Status{"evt_a": Seen})
 	if c := s.Counts(); c.Credits != 0 || c.Unlisted != 0 {
@@ -142,4 +144,20 @@ func TestAskBeforeAClaim(t *testing.T) {
 	if due, err = s.Due(rules, 2); err != nil || len(due) != 2 {
 		t.Errorf("due %d, %v; want as many as the limit", len(due), err)
 	}
+}
+
+// TestAPushWaitsForItsOwnID: the listing may show it in a moment, and then it is that event's.
+func TestAPushWaitsForItsOwnID(t *testing.T) {
+	s := lively(t)
+	a, b := event("evt_a", "vid_1", "x", time.Hour), event("evt_b", "vid_1", "x", 0)
+	listed(t, s, a)
+	judged(t, s, noon())
+	mustDo(t, s.FinishWalk(walk(24*time.Hour, 0)))
+	mustDo(t, errorOf(s.Record(noon(), []Sighting{{ID: "evt_b", Fact: factOf(t, b), Proof: Tap}})))
+	if c := mustClaim(t, s, noon()); c.Event.ID != "evt_a" {
+		t.Errorf("claimed %s, want evt_a: the push may be of another event", c.Event.ID)
+	}
+	listed(t, s, b)
+	wantStatus(t, s, map[string]Status{"evt_b": Seen})
+	mustAgree(t, s)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,8 @@ type model struct {
 	flying map[string]*Claim
 	held   map[string]bool  // withheld by a restore, and not asked for by a person since
 	told   map[Status]int64 // how many events stand where, by the changes that were told
+
+	pushes map[heygen.Fact]int // how often a push of the content was told of, without its event's id
 }
 
 func (m *model) must(err error) {
@@ -63,9 +66,41 @@ func (m *model) record(t *rapid.T) {
 func (m *model) anonymous(t *rapid.T) {
 	m.t = t
 	if fact, ok := m.pick("content").Fact(); ok {
-		_, err := m.s.Record(m.now, []Sighting{{Fact: fact, Proof: Report}})
+		_, err := m.s.Record(m.now, []Sighting{{Fact: fact, Proof: rapid.SampledFrom([]Proof{Report, Tap, Log}).Draw(t, "proof")}})
 		m.must(err)
+		m.pushes[fact]++
 	}
+}
+
+// push is one of which id and content are known; the id may be one that no listing has.
+func (m *model) push(t *rapid.T) {
+	m.t = t
+	e := m.pick("pushed")
+	fact, _ := e.Fact()
+	one := Sighting{ID: e.ID, Fact: fact, Proof: rapid.SampledFrom([]Proof{Mirror, Tap, Log}).Draw(t, "proof")}
+	if rapid.Bool().Draw(t, "under another id") {
+		one.ID = fmt.Sprintf("hdr_%d", rapid.IntRange(0, 5).Draw(t, "id"))
+		m.pushes[fact]++
+	} else {
+		m.proven[e.ID] = true
+	}
+	_, err := m.s.Record(m.now, []Sighting{one})
+	m.must(err)
+}
+
+// walk completes one: what was pushed is listed by then.
+func (m *model) walk(t *rapid.T) {
+	m.t = t
+	var page []heygen.Event
+	for _, e := range m.pool {
+		if m.proven[e.ID] || m.listed[e.ID] {
+			page = append(page, e)
+			m.listed[e.ID] = true
+		}
+	}
+	_, err := m.s.CommitPages(Pages{Events: page, Now: m.now})
+	m.must(err)
+	m.must(m.s.FinishWalk(WalkEnd{Now: m.now, Complete: true, Mark: m.now, From: m.now.Add(-time.Hour), To: m.now, Start: m.now}))
 }
 
 func (m *model) judge(t *rapid.T) {
@@ -220,6 +255,23 @@ func (m *model) check(t *rapid.T) {
 			t.Fatalf("%s is not among the events", id)
 		}
 	}
+	m.checkPushes(t)
+}
+
+// checkPushes: a push accounts for one event at most.
+func (m *model) checkPushes(t *rapid.T) {
+	by := make(map[heygen.Fact]int)
+	for _, e := range m.pool {
+		if _, why := statusOf(t, m.s, e.ID); strings.Contains(why, "push with its content") {
+			fact, _ := e.Fact()
+			by[fact]++
+		}
+	}
+	for fact, n := range by {
+		if n > m.pushes[fact] {
+			t.Fatalf("%d events are seen by content, and %d pushes of it were told of", n, m.pushes[fact])
+		}
+	}
 }
 
 func pool() []heygen.Event {
@@ -244,11 +296,11 @@ func TestAnyStoryKeepsEveryEvent(t *testing.T) {
 		s.db.NoSync = true
 		m := &model{
 			t: rt, s: s, o: o, now: noon(), pool: pool(), listed: make(map[string]bool), proven: make(map[string]bool),
-			flying: make(map[string]*Claim), held: make(map[string]bool), told: told,
+			flying: make(map[string]*Claim), held: make(map[string]bool), told: told, pushes: make(map[heygen.Fact]int),
 		}
 		defer func() { m.s.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
-			"list": m.list, "record": m.record, "anonymous": m.anonymous, "judge": m.judge, "claim": m.claim,
+			"list": m.list, "record": m.record, "anonymous": m.anonymous, "push": m.push, "walk": m.walk, "judge": m.judge, "claim": m.claim,
 			"claim again": m.claim, "settle": m.settle, "by hand": m.byHand, "pass": m.pass, "reopen": m.reopen, "restore": m.restore, "": m.check,
 		})
 	})

@@ -38,8 +38,10 @@ func TestOnePushToldBySeveral(t *testing.T) {
 				mustDo(t, errorOf(s.Record(now, []Sighting{one})))
 			}
 			commit(t, s, now, a)
+			walkedAt(t, s, now)
 			judged(t, s, now)
 			commit(t, s, now, later)
+			walkedAt(t, s, noon())
 			judged(t, s, noon())
 			wantStatus(t, s, map[string]Status{"evt_a": Seen, "evt_b": Missed})
 			row, err := s.Event("evt_a")
@@ -60,6 +62,12 @@ func commit(t *testing.T, s *Store, now time.Time, events ...heygen.Event) {
 	t.Helper()
 	_, err := s.CommitPages(Pages{Events: events, Now: now})
 	mustDo(t, err)
+}
+
+// walkedAt completes a walk that began then.
+func walkedAt(t *testing.T, s *Store, now time.Time) {
+	t.Helper()
+	mustDo(t, s.FinishWalk(WalkEnd{Now: now, Complete: true, Mark: now, From: now.Add(-48 * time.Hour), To: now, Start: now}))
 }
 
 // TestTwoPushesOfOneSourceAreTwo: of one kind of source each telling is a push.
@@ -90,6 +98,7 @@ func TestAPushOfAFinishedEventProvesNoOther(t *testing.T) {
 	s = reopened(t, s, s.options)
 	mustDo(t, errorOf(s.Record(noon(), []Sighting{{ID: "evt_x", Fact: factOf(t, x), At: then, Proof: Log}})))
 	listed(t, s, y)
+	walkedAt(t, s, noon())
 	judged(t, s, noon())
 	wantStatus(t, s, map[string]Status{"evt_x": Seen, "evt_y": Missed})
 	mustAgree(t, s)
@@ -103,6 +112,7 @@ func TestPushesAgainUnderAnotherIDAreKnown(t *testing.T) {
 		push := []Sighting{{ID: "hdr_" + e.ID, Fact: factOf(t, e), At: e.CreatedAt, Proof: Tap}}
 		mustDo(t, errorOf(s.Record(noon().Add(-4*time.Hour), push)))
 		listed(t, s, e)
+		walkedAt(t, s, noon().Add(-3*time.Hour))
 		judged(t, s, noon().Add(-3*time.Hour))
 		mustDo(t, errorOf(s.Record(noon().Add(-3*time.Hour), push)))
 	}
@@ -156,6 +166,7 @@ func TestALatePushRevivesTheDead(t *testing.T) {
 	judged(t, s, noon())
 	settled(t, s, mustClaim(t, s, noon()), Dead, noon())
 	mustDo(t, errorOf(s.Record(noon(), []Sighting{{ID: "hdr_1", Fact: factOf(t, a), At: noon(), Proof: Tap}})))
+	walkedAt(t, s, noon().Add(2*time.Minute))
 	judged(t, s, noon().Add(2*time.Minute))
 	wantStatus(t, s, map[string]Status{"evt_a": Seen})
 	mustAgree(t, s)

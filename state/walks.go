@@ -194,6 +194,26 @@ func (n *notes) position(key walkKey) Position {
 	return p
 }
 
+// lastWalks is when the last complete walks began: every query that is walked these days was walked from then on. Zero:
+// nothing was walked.
+func (n *notes) lastWalks() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	last := make(map[heygen.Query]time.Time)
+	var newest time.Time
+	for key, w := range n.walked {
+		last[key.query] = later(last[key.query], w.completed)
+		newest = later(newest, w.completed)
+	}
+	oldest := newest
+	for _, at := range last {
+		if at.After(newest.Add(-24 * time.Hour)) {
+			oldest = earlier(oldest, at)
+		}
+	}
+	return oldest
+}
+
 // queries returns every query that has a mark.
 func (n *notes) queries() map[heygen.Query]bool {
 	n.mu.Lock()
