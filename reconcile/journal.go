@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -21,6 +22,9 @@ const maxEntry = 6 * maxLine
 
 // errCursorGone says that journald no longer has the entry that was read last.
 var errCursorGone = errors.New("the entry that was read last is gone")
+
+// journalSilence is how long journalctl may say nothing: an unending read would hold up the pass, and all that waits for it.
+const journalSilence = time.Minute
 
 // journalPosition is kept as JSON.
 type journalPosition struct {
@@ -50,12 +54,10 @@ func (l *Log) readJournal(ctx context.Context, b *batch, kept []byte) error {
 // entries runs journalctl once. It asks from the last entry on, not behind it: --after-cursor with --unit drops an entry
 // where that one is gone (systemd before 255), and says nothing.
 func (l *Log) entries(ctx context.Context, b *batch, p *journalPosition) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "journalctl", l.journalArgs(p.Cursor)...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	said := &head{most: mostSaid}
-	cmd.Stderr = said
+	cmd := l.journalctl(ctx, p.Cursor, said)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -66,21 +68,56 @@ func (l *Log) entries(ctx context.Context, b *batch, p *journalPosition) error {
 	if err != nil {
 		return fmt.Errorf("journalctl: %w", err)
 	}
+	silent := newSilence(out, cmp.Or(l.o.silence, journalSilence), cancel)
 	asked := p.Cursor
-	begun, err := readEntries(ctx, b, out, p)
+	begun, err := readEntries(ctx, b, silent, p)
 	if err != nil {
-		cancel() // nobody reads what it still has to say
+		cancel(err) // nobody reads what it still has to say
 	}
-	ended := cmd.Wait()
-	switch {
-	case err != nil:
-		return err
+	ended := silent.wait(cmd.Wait)
+	switch cause := context.Cause(ctx); {
+	case cause != nil: // of err, where that came first
+		return cause
 	case ended != nil:
 		return fmt.Errorf("journalctl: %s; try it by hand as the user that backstop runs as", cmp.Or(said.line(), ended.Error()))
 	case asked != "" && !begun:
 		return errCursorGone
 	}
 	return nil
+}
+
+func (l *Log) journalctl(ctx context.Context, cursor string, said io.Writer) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "journalctl", l.journalArgs(cursor)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.Stderr, cmd.WaitDelay = said, commandLingers
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return killGroup(cmd) }
+	return cmd
+}
+
+// silence ends a program that says nothing for too long. Only the time counts in which it is waited for.
+type silence struct {
+	out   io.Reader
+	limit time.Duration
+	timer *time.Timer
+}
+
+func newSilence(out io.Reader, limit time.Duration, end context.CancelCauseFunc) *silence {
+	err := fmt.Errorf("journalctl said nothing for %s and was ended; try it by hand as the user that backstop runs as", limit)
+	return &silence{out: out, limit: limit, timer: time.AfterFunc(limit, func() { end(err) })}
+}
+
+// Read implements io.Reader.
+func (s *silence) Read(b []byte) (int, error) {
+	s.timer.Reset(s.limit)
+	defer s.timer.Stop()
+	return s.out.Read(b)
+}
+
+func (s *silence) wait(end func() error) error {
+	s.timer.Reset(s.limit)
+	defer s.timer.Stop()
+	return end()
 }
 
 func (l *Log) journalArgs(cursor string) []string {

@@ -175,6 +175,31 @@ func TestJournalThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// A pass, and with it every claim, waits for the log to be read.
+func TestJournalThatHangs(t *testing.T) {
+	for name, script := range map[string]string{
+		"from the start": "exec sleep 1000",
+		"after an entry": `echo '{"__CURSOR":"c","__REALTIME_TIMESTAMP":"1","MESSAGE":"evt_1"}'; exec sleep 1000`,
+		"at its end":     "exec >&-; exec sleep 1000",
+		"its child does": "sleep 1000; exit 1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, dir := newDesk(t), t.TempDir()
+			d.must(os.WriteFile(filepath.Join(dir, "journalctl"), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+			t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+			l, err := NewLog(LogOptions{Journal: "receiver.service", Pattern: `(?P<event_id>evt_\S+)`, Records: d.records, silence: 100 * time.Millisecond})
+			d.must(err)
+			err = l.Sync(t.Context())
+			if err == nil || !strings.Contains(err.Error(), "read the journal of receiver.service: journalctl said nothing for 100ms and was ended; ") {
+				t.Errorf("%v, want that it hung", err)
+			}
+			if again := l.Sync(t.Context()); again == nil || again.Error() != err.Error() {
+				t.Errorf("again it is %v", again)
+			}
+		})
+	}
+}
+
 // A failure is no vacuumed journal: nothing is read anew, and the position stays.
 func TestJournalThatFailsKeepsItsPosition(t *testing.T) {
 	j := newJournalDesk(t)

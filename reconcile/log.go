@@ -33,7 +33,8 @@ type LogOptions struct {
 	Now     func() time.Time // nil: time.Now
 	Logger  *slog.Logger     // nil: silent
 
-	journals string // a directory of journal files; "": the machine's
+	journals string        // a directory of journal files; "": the machine's
+	silence  time.Duration // how long journalctl may say nothing; 0: journalSilence
 }
 
 // Log is a Recorder that reads a log of the receiver, or of what stands in front of it. The first Sync reads it from its

@@ -146,17 +146,18 @@ func (q *tapQueue) drop(n int) {
 	}
 }
 
-// sync is Recorder.Sync.
+// sync is Recorder.Sync. Its errors hold no number: one failure must read the same however often it comes.
 func (q *tapQueue) sync(ctx context.Context) error {
 	if err := q.flush(ctx); err != nil {
-		return fmt.Errorf("the tap could not record %d pushes: %w", len(q.all()), err)
+		q.log.Debug("pushes wait to be recorded", "pushes", len(q.all()), "error", err)
+		return fmt.Errorf("the tap could not record pushes: %w", err)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	lost := q.lost
 	q.lost = 0
 	if lost > 0 {
-		return fmt.Errorf("the tap lost %d records because its queue was full: those events will count as missed", lost)
+		return errors.New("the tap lost records because its queue was full: those events will count as missed")
 	}
 	return nil
 }

@@ -74,8 +74,8 @@ func (g *spaceGuard) note(s *Store, now time.Time, err error) {
 func (s *Store) measure() error {
 	dir := filepath.Dir(s.options.Path)
 	if free, err := s.space.free(dir); err == nil && free < minFree {
-		return fmt.Errorf("%w: the file system of %s has %s left, at least %s are needed; free some space",
-			ErrFull, dir, humanize.IBytes(free), humanize.IBytes(minFree))
+		// How much is left changes with every look; the text must not.
+		return fmt.Errorf("%w: the file system of %s has less than %s left; free some space", ErrFull, dir, humanize.IBytes(minFree))
 	}
 	if used, err := s.used(); err == nil && used > s.options.MaxSize-min(growStep, s.options.MaxSize/2) {
 		return fullSize(s.options.Path, s.options.MaxSize)

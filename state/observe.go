@@ -7,6 +7,9 @@ import (
 
 // Change is one event's move from one status to another, as a committed transaction made it. A twin that waits for its kept
 // event counts as settling: without the kept one it is judged by itself.
+//
+// An event may move on while an attempt to send it is under way, as when the receiver reports it before it answers. What
+// came of the attempt is told when it is over, by a change from and to the same status: see Flying and Landed.
 type Change struct {
 	Type    string
 	Created time.Time // zero: undated
@@ -17,6 +20,8 @@ type Change struct {
 	Missed  bool      // it had been missed before
 	Tried   bool      // an attempt to send it had been made
 	Twin    bool      // it is seen only as the twin of another
+	Flying  bool      // an attempt to send it is under way: a change that has Landed follows
+	Landed  Status    // what came of that attempt, as Outcome has it; Missed: it was never sent. 0: this change is of no attempt
 }
 
 // Types lists the event types of finished events, in the order in which they were first met. Damaged names are left out.
@@ -29,7 +34,7 @@ func (s *Store) Types() []string {
 // moved notes a change for Options.Observe, which is told of all changes of a transaction at once when that has succeeded.
 func (t *tx) moved(c Change) {
 	observe := t.s.options.Observe
-	if observe == nil || c.From == c.To {
+	if observe == nil || c.From == c.To && c.Landed == 0 {
 		return
 	}
 	if len(t.changes) == 0 {
@@ -46,13 +51,13 @@ func (t *tx) met(kind string, created time.Time, to Status, n named) {
 // movedOpen notes what became of an unfinished event that stays one. A new one is noted by whoever met it.
 func (t *tx) movedOpen(old, r *record) {
 	if old != nil {
-		t.moved(old.change(r.standing()))
+		t.moved(t.change(old, r.standing()))
 	}
 }
 
 // movedEnd notes the end of an event.
 func (t *tx) movedEnd(r *record, e ending) {
-	c := r.change(e.status)
+	c := t.change(r, e.status)
 	c.Proof, c.At, c.Twin = e.proof, e.at, e.twin != ""
 	t.moved(c)
 }
@@ -64,10 +69,19 @@ func (t *tx) movedLine(p place, old *line, l line) {
 	}
 }
 
+// landed notes that an attempt is over whose event had moved on; it stands at stands now.
+func (t *tx) landed(kind string, created time.Time, stands, outcome Status) {
+	t.moved(Change{Type: kind, Created: created, From: stands, To: stands, Landed: outcome})
+}
+
 // change is the move of an unfinished event to another status.
-func (r *record) change(to Status) Change {
+func (t *tx) change(r *record, to Status) Change {
+	from := r.standing()
 	// The reason of a replay is there from the first time that the event was missed.
-	return Change{Type: r.kind, Created: r.created, From: r.standing(), To: to, Missed: r.reason != "", Tried: r.sent > 0}
+	return Change{
+		Type: r.kind, Created: r.created, From: from, To: to, Missed: r.reason != "", Tried: r.sent > 0,
+		Flying: from == Replaying && t.flies(r.id),
+	}
 }
 
 // standing is the status of an unfinished event: of a twin that waits, that it is not judged yet.

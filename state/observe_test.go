@@ -112,6 +112,51 @@ func TestChangesOfAStory(t *testing.T) {
 			{From: Replaying, To: Seen, Proof: Replay, At: noon(), Missed: true, Tried: true},
 			{From: Settling, To: Seen, Proof: Replay, At: noon(), Twin: true},
 		}},
+		{"reported during an attempt that is taken", func(t *testing.T, s *Store) {
+			listed(t, s, a)
+			judged(t, s, noon())
+			c := mustClaim(t, s, noon())
+			_, err := s.Record(noon(), []Sighting{{ID: "evt_a", Proof: Report}})
+			mustDo(t, err)
+			settled(t, s, c, Seen, noon()) // a better proof, and no change
+		}, []Change{
+			{To: Settling}, {From: Settling, To: Missed}, {From: Missed, To: Replaying, Missed: true},
+			{From: Replaying, To: Seen, Proof: Report, At: noon(), Missed: true, Tried: true, Flying: true}, {From: Seen, To: Seen, Landed: Seen},
+		}},
+		{"reported between two attempts", func(t *testing.T, s *Store) {
+			listed(t, s, a)
+			judged(t, s, noon())
+			settled(t, s, mustClaim(t, s, noon()), Replaying, noon())
+			_, err := s.Record(noon(), []Sighting{{ID: "evt_a", Proof: Report}})
+			mustDo(t, err)
+		}, []Change{
+			{To: Settling}, {From: Settling, To: Missed}, {From: Missed, To: Replaying, Missed: true},
+			{From: Replaying, To: Seen, Proof: Report, At: noon(), Missed: true, Tried: true},
+		}},
+		{"reported during an attempt that is taken back", func(t *testing.T, s *Store) {
+			listed(t, s, a)
+			judged(t, s, noon())
+			mustClaim(t, s, noon())
+			_, err := s.Record(noon(), []Sighting{{ID: "evt_a", Proof: Report}})
+			mustDo(t, err)
+			mustDo(t, s.Release("evt_a", noon()))
+			mustDo(t, s.Release("evt_a", noon())) // of no attempt: no change
+		}, []Change{
+			{To: Settling}, {From: Settling, To: Missed}, {From: Missed, To: Replaying, Missed: true},
+			{From: Replaying, To: Seen, Proof: Report, At: noon(), Missed: true, Tried: true, Flying: true}, {From: Seen, To: Seen, Landed: Missed},
+		}},
+		{"ignored during an attempt that is taken", func(t *testing.T, s *Store) {
+			listed(t, s, a)
+			judged(t, s, noon())
+			c := mustClaim(t, s, noon())
+			_, err := s.Ignore(noon(), []string{"evt_a"}, "", "ann")
+			mustDo(t, err)
+			settled(t, s, c, Seen, noon())
+		}, []Change{
+			{To: Settling}, {From: Settling, To: Missed}, {From: Missed, To: Replaying, Missed: true},
+			{From: Replaying, To: Ignored, At: noon(), Missed: true, Tried: true, Flying: true},
+			{From: Ignored, To: Ignored, Landed: Seen}, {From: Ignored, To: Seen, Proof: Replay, At: noon()},
+		}},
 		{"forgotten, and listed again", func(t *testing.T, s *Store) {
 			_, err := s.Record(noon(), []Sighting{{ID: "evt_a", Proof: Import}})
 			mustDo(t, err)

@@ -32,7 +32,7 @@ func (s *Store) Settle(o Outcome) (status Status, err error) {
 }
 
 func (t *tx) settle(o Outcome) (Status, error) {
-	flown, _ := t.flightOf(o.ID)
+	flown, flew := t.flightOf(o.ID)
 	t.land(o.ID)
 	if o.Receiver != nil {
 		if err := t.setReceiver(*o.Receiver); err != nil {
@@ -44,13 +44,17 @@ func (t *tx) settle(o Outcome) (Status, error) {
 		return 0, err
 	}
 	if old == nil {
-		return t.settleFinished(o, flown)
+		return t.settleFinished(o, flown, flew)
 	}
 	r.attempts = closeAttempt(r.attempts, o.Attempt)
 	if o.Status == Seen {
 		t.replayed(r.fact, o.Now)
 	}
-	if old.status == Seen { // it waits as a twin: judged again since it was claimed
+	waits := old.status == Seen // as a twin: judged again since it was claimed
+	if flew && old.status != Replaying && (waits || o.Status == Seen) {
+		t.landed(old.kind, old.created, old.standing(), o.Status)
+	}
+	if waits {
 		return Seen, t.saveOpen(old, r)
 	}
 	switch o.Status {
@@ -81,14 +85,13 @@ func (t *tx) settleSeen(o Outcome, old, r *record) error {
 }
 
 // settleFinished adds the attempt to the story of an event that is finished already.
-func (t *tx) settleFinished(o Outcome, flown flight) (Status, error) {
-	p := place{flown.created, o.ID}
-	if f, ok := t.recentOf(o.ID); ok && f.status != 0 {
-		p.created = f.created
-	}
-	l, ok, err := t.ledgerLine(p)
+func (t *tx) settleFinished(o Outcome, flown flight, flew bool) (Status, error) {
+	p, l, ok, err := t.finishedLine(o.ID, flown)
 	if err != nil {
 		return 0, err
+	}
+	if flew {
+		t.landed(t.typeName(l.kind), p.created, l.status, o.Status)
 	}
 	if !ok {
 		return 0, nil // forgotten, or pruned: there is nothing to add to
@@ -105,6 +108,16 @@ func (t *tx) settleFinished(o Outcome, flown flight) (Status, error) {
 	}
 	l.flags |= flagDetails
 	return l.status, t.putLine(o.Now, p, &before, l)
+}
+
+// finishedLine finds the line of an event that was finished during an attempt.
+func (t *tx) finishedLine(id string, flown flight) (p place, l line, ok bool, err error) {
+	p = place{flown.created, id}
+	if f, ok := t.recentOf(id); ok && f.status != 0 {
+		p.created = f.created
+	}
+	l, ok, err = t.ledgerLine(p)
+	return p, l, ok, err
 }
 
 // closeAttempt puts the outcome in the place of the open attempt, or behind the others where there is none.
@@ -129,10 +142,17 @@ func closeAttempt(list []Attempt, a Attempt) []Attempt {
 // A crash before the commit leaves the attempt open, which costs one further attempt and no event.
 func (s *Store) Release(id string, due time.Time) error {
 	err := s.update(false, func(t *tx) error {
+		flown, flew := t.flightOf(id)
 		t.land(id)
 		old, r, err := t.reopen(id)
-		if err != nil || old == nil {
+		if err != nil {
 			return err
+		}
+		if old == nil {
+			return t.releaseFinished(id, flown, flew)
+		}
+		if flew && old.status == Seen { // it waits as a twin: judged again since it was claimed
+			t.landed(old.kind, old.created, Settling, Missed)
 		}
 		last := r.last()
 		if last == nil || !last.Open {
@@ -151,5 +171,18 @@ func (s *Store) Release(id string, due time.Time) error {
 	if err != nil {
 		return fmt.Errorf("take the attempt of %q back: %w", id, err)
 	}
+	return nil
+}
+
+// releaseFinished tells of an event that was finished already that nothing was sent.
+func (t *tx) releaseFinished(id string, flown flight, flew bool) error {
+	if !flew {
+		return nil
+	}
+	p, l, _, err := t.finishedLine(id, flown)
+	if err != nil {
+		return err
+	}
+	t.landed(t.typeName(l.kind), p.created, l.status, Missed)
 	return nil
 }

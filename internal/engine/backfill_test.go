@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"backstop/reconcile"
 	"backstop/state"
 )
 
@@ -118,4 +120,49 @@ func TestDryRunTellsThePlan(t *testing.T) {
 			s.end()
 		})
 	}
+}
+
+// told is a recorder that counts how often it is read.
+type told struct {
+	seen  []state.Sighting
+	peeks int
+}
+
+func (r *told) Sync(context.Context) error { return nil }
+
+func (r *told) Peek(_ context.Context, tell func(state.Sighting)) error {
+	r.peeks++
+	for _, one := range r.seen {
+		tell(one)
+	}
+	return nil
+}
+
+// A log is read once for a dry run, whatever number of times it judges.
+func TestDryRunReadsALogOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := calmPlan(500, 10)
+		p.world.Span = 240 * time.Hour
+		s, l := pastScene(t, p)
+		log := &told{}
+		for i, id := range s.world.Listed() {
+			if i%3 == 0 {
+				log.seen = append(log.seen, state.Sighting{ID: id, Proof: state.Log})
+			}
+		}
+		l.engine.mu.Lock()
+		l.engine.parts.sources = reconcile.NewSources([]reconcile.Source{{Name: "log", Proof: state.Log, Recorder: log}}, nil)
+		l.engine.mu.Unlock()
+		pages := 0
+		r := BackfillRequest{History: state.History{Words: "all"}, DryRun: true}
+		result, err := l.engine.Backfill(t.Context(), r, func(p BackfillProgress) error { pages = p.Pages; return nil })
+		s.must(err)
+		if result.Plan.Seen != len(log.seen) || result.Plan.Missed != 500-len(log.seen) {
+			t.Errorf("%+v, want %d seen", result.Plan, len(log.seen))
+		}
+		if log.peeks != 1 || pages < 10 {
+			t.Errorf("the log was read %d times in %d pages", log.peeks, pages)
+		}
+		s.end()
+	})
 }

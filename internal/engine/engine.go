@@ -62,6 +62,8 @@ type Engine struct {
 	started time.Time      // the first run's baseline is no later than this
 	tap     *reconcile.Tap // nil: none is configured
 
+	holdings *holdings // of the sources, those of earlier configurations included
+
 	sweeping    sync.Mutex    // one sweep at a time, also while it gives way to polls
 	turn        turn          // one walk at a time
 	underWay    atomic.Uint64 // the backfill that holds backfilling; 0: none
@@ -82,7 +84,6 @@ type parts struct {
 	client   *heygen.Client
 	schedule *poller.Schedule
 	sources  *reconcile.Sources
-	close    func() error // of the sources
 	replayer *reconcile.Replayer
 
 	mu      sync.Mutex
@@ -93,7 +94,7 @@ type parts struct {
 // Open opens the state as the verb needs it and builds the parts. The caller
 // closes the Engine.
 func Open(o Options) (*Engine, error) {
-	e := &Engine{log: o.Logger, options: o, started: time.Now()}
+	e := &Engine{log: o.Logger, options: o, started: time.Now(), holdings: newHoldings()}
 	store, err := openState(o)
 	if err != nil {
 		return nil, explain(err)
@@ -134,10 +135,7 @@ func StateOptions(cfg *config.Config, log *slog.Logger) state.Options {
 
 // Close closes the state. Walks and replays must have ended.
 func (e *Engine) Close() error {
-	var closed error
-	if p := e.current(); p != nil {
-		closed = p.close()
-	}
+	closed := e.holdings.close()
 	if e.store == nil {
 		return closed
 	}
@@ -155,11 +153,9 @@ func (e *Engine) Reload(cfg *config.Config) error {
 		return explain(err)
 	}
 	e.mu.Lock()
-	before := e.parts
+	defer e.mu.Unlock()
 	e.parts = built
-	e.mu.Unlock()
-	// Whoever still asks the old sources finds them failing, as any source may.
-	return explain(before.close())
+	return nil
 }
 
 func (e *Engine) current() *parts {
@@ -189,7 +185,7 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 		return nil, exit.Wrap(exit.Config, "", err)
 	}
 	p := &parts{cfg: cfg, client: client, schedule: schedule}
-	if p.sources, p.close, err = e.newSources(cfg); err != nil {
+	if p.sources, err = e.newSources(cfg); err != nil {
 		return nil, exit.Wrap(exit.Config, "", err)
 	}
 	if e.store == nil {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"backstop/internal/receiver"
 	"backstop/internal/simulate"
 	"backstop/state"
 )
@@ -129,6 +130,36 @@ func TestMetricsTellTheStory(t *testing.T) {
 		for _, text := range s.errors {
 			t.Error(text)
 		}
+	})
+}
+
+// The receiver reports inside its handler, before it answers: its report of our own replay is no other proof.
+func TestReplayThatIsReportedBeforeItIsAnsweredCountsAsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		atWork(t)
+		p := calmPlan(0, 3)
+		p.beginning = true
+		s := newScene(t, p)
+		s.must(s.receiver.Close())
+		s.receiver = receiver.New(receiver.Options{Secrets: []string{sceneSecret}, Answer: func(d receiver.Delivery, _ int) int {
+			_, err := s.current().engine.Record([]state.Sighting{{ID: d.ID, Proof: state.Report}})
+			s.must(err)
+			return 0
+		}})
+		l := s.live("", 0)
+		s.must(l.engine.store.SetPaired(state.Report))
+		id := s.make(simulate.Recipe{Push: simulate.NoPush, Type: "avatar_video.success", Entity: "vid_missed"})
+		s.pass(5 * time.Minute)
+		s.tells(l, map[string]state.Status{id: state.Seen})
+		for name, want := range map[string]float64{
+			`replays_total{result="seen"}`: 1, `replays_total{result="superseded"}`: 0, `replay_attempts_total{code="200"}`: 1,
+			`events_seen_total{proof="report"}`: 1, `events_seen_total{proof="replay"}`: 0, `push_delay_seconds_count`: 0,
+		} {
+			if got := l.samples()["backstop_"+name]; got != want {
+				t.Errorf("%s is %v, want %v", name, got, want)
+			}
+		}
+		s.end()
 	})
 }
 

@@ -15,7 +15,7 @@ const planBite = 500
 
 // judgePlanned counts what the plan would send. It writes nothing.
 func (e *Engine) judgePlanned(ctx context.Context, b state.Backfill, r BackfillRequest, plan *BackfillPlan) error {
-	j, err := e.newHistoryJudge(ctx, nil)
+	j, err := e.newHistoryJudge(ctx)
 	if err != nil {
 		return err
 	}
@@ -88,24 +88,33 @@ type historyJudge struct {
 	now     time.Time
 }
 
-// newHistoryJudge has the sources write down first what they know, or in a dry
-// run puts it into heard. One that fails ends the backfill: what it may know must
-// not be sent.
-func (e *Engine) newHistoryJudge(ctx context.Context, heard *state.Heard) (*historyJudge, error) {
+// newHistoryJudge has the sources write down first what they know. One that fails
+// ends the backfill: what it may know must not be sent.
+func (e *Engine) newHistoryJudge(ctx context.Context) (*historyJudge, error) {
 	p, now := e.current(), e.Now()
-	var failed []string
-	var err error
-	if heard == nil {
-		failed, err = p.sources.Sync(ctx)
-	} else {
-		failed, err = p.sources.Peek(ctx, now, heard)
-	}
+	failed, err := p.sources.Sync(ctx)
 	if err = errors.Join(err, e.sourceFailed(failed)); err != nil {
 		return nil, err
 	}
+	return e.judgeHistory(p, now, nil), nil
+}
+
+// hear puts what the sources know into memory, for a dry run. One that fails ends
+// it, as it would the backfill.
+func (e *Engine) hear(ctx context.Context) (*state.Heard, error) {
+	heard := state.NewHeardOfAny()
+	failed, err := e.current().sources.Peek(ctx, e.Now(), heard)
+	if err = errors.Join(err, e.sourceFailed(failed), heard.Err()); err != nil {
+		return nil, err
+	}
+	return heard, nil
+}
+
+// judgeHistory judges by the state as it is, and by what was heard beside it.
+func (e *Engine) judgeHistory(p *parts, now time.Time, heard *state.Heard) *historyJudge {
 	rules := policy(p.cfg, time.Time{}, time.Time{})
 	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow, History: true, Heard: heard})
-	return &historyJudge{look: look, sources: p.sources, failed: e.sourceFailed, rules: rules, now: now}, nil
+	return &historyJudge{look: look, sources: p.sources, failed: e.sourceFailed, rules: rules, now: now}
 }
 
 // verdicts gives one for each row. What a person only has marked is seen on that

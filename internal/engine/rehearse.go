@@ -24,6 +24,10 @@ func (e *Engine) rehearse(ctx context.Context, r BackfillRequest, show *meter) (
 		e: e, show: show, history: state.Backfill{History: r.History, Upper: upper},
 		plan: BackfillPlan{Since: r.Since, Until: upper, MarkOnly: r.MarkOnly, Unpaired: e.store == nil || !e.store.Paired(), Lost: e.lostTime()},
 	}
+	var err error
+	if re.heard, err = e.hear(ctx); err != nil {
+		return re.plan, err
+	}
 	for _, q := range queries {
 		if err := re.walk(ctx, q); err != nil {
 			return re.plan, err
@@ -40,6 +44,7 @@ type rehearsal struct {
 	show    *meter
 	history state.Backfill
 	plan    BackfillPlan
+	heard   *state.Heard   // of the sources, which are read once
 	held    []heygen.Event // of the query under way, not judged yet
 	counted time.Time      // from here on all of it was judged and let go of; zero: nothing was
 	before  int            // missed in the queries before it
@@ -102,10 +107,8 @@ func (r *rehearsal) judge(ctx context.Context, from time.Time) error {
 	if keep == len(r.held) {
 		return nil
 	}
-	j, err := r.e.newHistoryJudge(ctx, state.NewHeard(r.held))
-	if err != nil {
-		return err
-	}
+	r.heard.Listed(r.held)
+	j := r.e.judgeHistory(r.e.current(), r.e.Now(), r.heard)
 	for first := 0; first < len(r.held); first += planBite {
 		bite := r.held[first:min(len(r.held), first+planBite)]
 		if err := r.count(ctx, j, bite, keep-first); err != nil {

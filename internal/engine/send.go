@@ -125,7 +125,7 @@ func (s *historySender) decide(ctx context.Context, rows []state.Row) (moved int
 	if len(rows) == 0 {
 		return 0, nil
 	}
-	j, err := s.e.newHistoryJudge(ctx, nil)
+	j, err := s.e.newHistoryJudge(ctx)
 	if err != nil {
 		return 0, err
 	}

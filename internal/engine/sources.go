@@ -15,33 +15,28 @@ import (
 	"backstop/state"
 )
 
-// newSources builds the sources of a configuration. close lets go of what they
-// hold.
-func (e *Engine) newSources(cfg *config.Config) (s *reconcile.Sources, close func() error, err error) {
+// newSources builds the sources of a configuration. What they hold open is closed
+// when nobody uses them any more.
+func (e *Engine) newSources(cfg *config.Config) (*reconcile.Sources, error) {
 	var all []reconcile.Source
-	var closers []func() error
-	close = func() error {
-		var errs []error
-		for _, one := range closers {
-			errs = append(errs, one())
-		}
-		return errors.Join(errs...)
-	}
+	var held holding
 	count := map[string]int{}
 	for _, c := range cfg.Seen {
 		one, closer, err := e.newSource(c)
 		if err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("seen: %s: %w", c.Kind, err), close())
+			return nil, errors.Join(fmt.Errorf("seen: %s: %w", c.Kind, err), held.close())
 		}
 		if count[c.Kind]++; count[c.Kind] > 1 {
 			one.Name = fmt.Sprintf("%s %d", c.Kind, count[c.Kind])
 		}
 		if closer != nil {
-			closers = append(closers, closer)
+			held.closers = append(held.closers, closer)
 		}
 		all = append(all, one)
 	}
-	return reconcile.NewSources(all, e.log), close, nil
+	sources := reconcile.NewSources(all, e.log)
+	e.holdings.keep(sources, held.closers)
+	return sources, nil
 }
 
 // newSource builds one; closer may be nil.

@@ -21,7 +21,7 @@ const (
 	resultSeen       = "seen"       // the receiver took it
 	resultDead       = "dead"       // given up
 	resultIgnored    = "ignored"    // a person gave the event up
-	resultSuperseded = "superseded" // the event was found to be there already, or to be another's twin
+	resultSuperseded = "superseded" // the event was found to be there already, or to be another's twin, and no attempt was taken
 )
 
 type events struct {
@@ -79,15 +79,14 @@ func (m *Metrics) Changed(changes []state.Change) {
 }
 
 func (e events) countLocked(c state.Change) {
-	if c.From == 0 {
+	if c.From == 0 && c.To != 0 {
 		e.kindLocked(c.Type).listed.Inc()
 	}
-	if c.From == state.Replaying {
-		if result := resultOf(c); result != "" {
-			e.replays.WithLabelValues(result).Inc()
-		}
+	if result := resultOf(c); result != "" {
+		e.replays.WithLabelValues(result).Inc()
 	}
 	switch {
+	case c.From == c.To: // an attempt is over, and nothing else changed
 	case c.To == state.Missed && !c.Missed:
 		e.kindLocked(c.Type).missed.Inc()
 	case c.To == state.Seen:
@@ -100,17 +99,20 @@ func (e events) countLocked(c state.Change) {
 	}
 }
 
-// resultOf says how a replay ended; "": it goes on.
+// resultOf says how a replay ended; "": it goes on, or there was none. While an attempt is under way nobody knows: our own
+// replay may be what the receiver reports, and what came of it is told when it is over.
 func resultOf(c state.Change) string {
 	switch {
+	case c.Flying || c.From != state.Replaying && c.Landed == 0:
+		return ""
+	case c.Landed == state.Seen, c.To == state.Seen && c.Proof == state.Replay && !c.Twin:
+		return resultSeen
 	case c.To == state.Replaying || c.To == state.Missed:
 		return ""
 	case c.To == state.Dead:
 		return resultDead
 	case c.To == state.Ignored:
 		return resultIgnored
-	case c.To == state.Seen && c.Proof == state.Replay && !c.Twin:
-		return resultSeen
 	}
 	return resultSuperseded
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/go-sql-driver/mysql"
@@ -63,15 +64,31 @@ func between(err error) (said, remedy string) {
 	var name *net.DNSError
 	switch {
 	case errors.As(err, &name):
-		return "lookup " + name.Name + ": " + name.Err, "correct the host in the dsn"
+		return "lookup " + name.Name + ": " + outcome(name.Err), "correct the host in the dsn"
 	case errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &dial):
-		return dial.Error(), "is the database running, and the address in the dsn right?"
+		return there(dial), "is the database running, and the address in the dsn right?"
 	case errors.As(err, &dial):
-		return dial.Error(), ""
+		return there(dial), ""
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn):
 		return "the connection broke", "it is asked again when the server is back"
 	}
 	return innermost(err).Error(), ""
+}
+
+// there tells what failed, without our end of the connection: its port is another one each time, and one failure must
+// read the same however often it comes.
+func there(failed *net.OpError) string {
+	cut := *failed
+	cut.Source = nil
+	return cut.Error()
+}
+
+// outcome is the end of what a lookup says: before it may stand the connection to the name server, with our port.
+func outcome(said string) string {
+	if i := strings.LastIndex(said, ": "); i >= 0 {
+		return said[i+len(": "):]
+	}
+	return said
 }
 
 // innermost is the error without what was wrapped around it: drivers put the
