@@ -145,6 +145,18 @@ func TestChangesOfAStory(t *testing.T) {
 			{To: Settling}, {From: Settling, To: Missed}, {From: Missed, To: Replaying, Missed: true},
 			{From: Replaying, To: Seen, Proof: Report, At: noon(), Missed: true, Tried: true, Flying: true}, {From: Seen, To: Seen, Landed: Missed},
 		}},
+		{"found to be a twin during an attempt that fails", func(t *testing.T, s *Store) {
+			listed(t, s, b)
+			judged(t, s, noon())
+			c := mustClaim(t, s, noon())
+			listed(t, s, a)
+			mustDo(t, errorOf(s.Record(noon(), []Sighting{{ID: "evt_a", Proof: Tap}})))
+			settled(t, s, c, Replaying, noon())
+		}, []Change{
+			{To: Settling}, {From: Settling, To: Missed}, {From: Missed, To: Replaying, Missed: true}, {To: Settling},
+			{From: Settling, To: Seen, Proof: Tap, At: noon()},
+			{From: Replaying, To: Seen, Proof: Tap, At: noon(), Missed: true, Tried: true, Twin: true, Flying: true}, {From: Seen, To: Seen, Landed: Replaying},
+		}},
 		{"ignored during an attempt that is taken", func(t *testing.T, s *Store) {
 			listed(t, s, a)
 			judged(t, s, noon())
