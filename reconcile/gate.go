@@ -98,7 +98,7 @@ func (r *Replayer) Paused() string {
 	case rec.Misconfigured != "":
 		return fmt.Sprintf("the receiver is misconfigured: %s; next probe at %s", rec.Misconfigured, stamp(rec.NextProbe))
 	case p.manual:
-		return "unpaired: no source has ever said what the receiver has; let it report, import what it has, or replay by hand"
+		return "unpaired: no source has ever said what the receiver has; see `backstop status`, import what it has, or replay by hand"
 	}
 	return ""
 }

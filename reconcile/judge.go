@@ -73,7 +73,7 @@ func proven(k state.Known) (Verdict, bool) {
 	case k.Credit != 0:
 		return Verdict{
 			Status: state.Seen, Proof: k.CreditBy, Credit: k.Credit,
-			Why: state.CreditWhy(k.Linked, k.CreditAt),
+			Why: state.CreditWhy(k.CreditBy, k.Linked, k.CreditAt),
 		}, true
 	}
 	return Verdict{}, false

@@ -93,7 +93,7 @@ func TestJudge(t *testing.T) {
 		{"seen although its walk goes on", old, state.Known{Walking: true, Reported: state.Report, ReportedAt: half}, policy,
 			Verdict{Status: state.Seen, Proof: state.Report, Why: reported}},
 		{"late proof for a missed one", old, state.Known{Status: state.Missed, Reported: state.Log, ReportedAt: half}, policy,
-			Verdict{Status: state.Seen, Proof: state.Log, Why: "in the receiver's log, read at 2026-03-25T11:30:00Z"}},
+			Verdict{Status: state.Seen, Proof: state.Log, Why: "in the receiver's log at 2026-03-25T11:30:00Z"}},
 		{"late proof for a dead one", old, state.Known{Status: state.Dead, Reported: state.Mirror, ReportedAt: half}, policy,
 			Verdict{Status: state.Seen, Proof: state.Mirror, Why: "mirrored by the receiver at 2026-03-25T11:30:00Z"}},
 		{"late proof for an ignored one", old, state.Known{Status: state.Ignored, Reported: state.Tap, ReportedAt: half}, policy,
@@ -112,11 +112,11 @@ func TestJudge(t *testing.T) {
 			Verdict{Status: state.Seen, Proof: state.Baseline, Why: "baseline: older than the first run"}},
 
 		{"accounted for by an anonymous push", fresh, state.Known{Credit: 7, CreditAt: half, CreditBy: state.Mirror}, policy,
-			Verdict{Status: state.Seen, Proof: state.Mirror, Credit: 7, Why: "an anonymous push with its content arrived at 2026-03-25T11:30:00Z"}},
+			Verdict{Status: state.Seen, Proof: state.Mirror, Credit: 7, Why: "mirrored by the receiver at 2026-03-25T11:30:00Z, without an id: matched by content"}},
 		{"an id beats a credit", old, state.Known{Reported: state.Report, ReportedAt: half, Credit: 7}, policy,
 			Verdict{Status: state.Seen, Proof: state.Report, Why: reported}},
 		{"a credit beats a twin", old, state.Known{Credit: 7, CreditAt: half, CreditBy: state.Mirror, Twin: "evt_1", TwinStatus: state.Missed}, policy,
-			Verdict{Status: state.Seen, Proof: state.Mirror, Credit: 7, Why: "an anonymous push with its content arrived at 2026-03-25T11:30:00Z"}},
+			Verdict{Status: state.Seen, Proof: state.Mirror, Credit: 7, Why: "mirrored by the receiver at 2026-03-25T11:30:00Z, without an id: matched by content"}},
 
 		{"twin of a seen one", old, state.Known{Twin: "evt_1", TwinStatus: state.Seen, TwinProof: state.Tap}, policy,
 			Verdict{Status: state.Seen, Proof: state.Tap, Twin: "evt_1", Why: "same fact as evt_1"}},

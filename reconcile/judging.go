@@ -58,7 +58,7 @@ func NewJudging(s *state.Store, sources *Sources, p Policy, log *slog.Logger) *J
 // event again gives the same verdict.
 func (j *Judging) Pass(ctx context.Context, now time.Time, walking map[uint64]bool) (Judged, error) {
 	sum := Judged{Types: map[string]int{}}
-	p := j.current()
+	p, began := j.current(), time.Now()
 	var err error
 	if p.SourceFailed, err = j.sources.Sync(ctx); err != nil {
 		return sum, err
@@ -74,10 +74,27 @@ func (j *Judging) Pass(ctx context.Context, now time.Time, walking map[uint64]bo
 			return sum, fmt.Errorf("judge: %w", err)
 		}
 		if next == "" {
-			return sum, j.mismatch(now, &sum)
+			break
 		}
 		after = next
 	}
+	probed, err := j.sources.Probe(ctx, began)
+	if err != nil {
+		return sum, err
+	}
+	sum.Failed = also(sum.Failed, probed.Failed...)
+	if err := j.spoke(probed); err != nil {
+		return sum, err
+	}
+	return sum, j.mismatch(now, &sum)
+}
+
+// spoke notes which oracles answered: that pairs.
+func (j *Judging) spoke(a Answers) error {
+	if len(a.Spoke) == 0 {
+		return nil
+	}
+	return j.store.SetPaired(a.Spoke...)
 }
 
 // current is the policy with the bounds that the state moves.
@@ -102,10 +119,8 @@ func (j *Judging) batch(ctx context.Context, look *state.Look, rows []state.Row,
 	if err != nil {
 		return err
 	}
-	if len(answers.Spoke) > 0 {
-		if err := j.store.SetPaired(answers.Spoke...); err != nil {
-			return err
-		}
+	if err := j.spoke(answers); err != nil {
+		return err
 	}
 	sum.Failed = also(sum.Failed, answers.Failed...)
 	var verdicts []state.Verdict

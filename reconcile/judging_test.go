@@ -90,7 +90,7 @@ func TestPassCollapsesAndCredits(t *testing.T) {
 		if r := row(t, s, "evt_b"); r.Status != state.Seen || r.Why != "same fact as evt_a" {
 			t.Errorf("%+v", r)
 		}
-		if r := row(t, s, pushed.ID); r.Status != state.Seen || !strings.Contains(r.Why, "anonymous push") {
+		if r := row(t, s, pushed.ID); r.Status != state.Seen || !strings.Contains(r.Why, "without an id: matched by content") {
 			t.Errorf("%+v", r)
 		}
 		rec := &target{}

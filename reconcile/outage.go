@@ -25,6 +25,25 @@ type outage struct {
 	next     time.Time // of the next probe
 	probes   int
 	down     bool
+	answer   string // the last failure, for people
+}
+
+// Outage is a receiver that does not answer, or not as it should.
+type Outage struct {
+	Answer string    // the last one, for people; "": there is no outage
+	Since  time.Time // of the first failure in a row
+	Next   time.Time // of the next probe
+}
+
+// Outage tells of the outage of the receiver that goes on now; the zero Outage
+// says that there is none.
+func (r *Replayer) Outage() Outage {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.outage.down {
+		return Outage{}
+	}
+	return Outage{Answer: r.outage.answer, Since: r.outage.since, Next: r.outage.next}
 }
 
 // note takes an answer in and logs the two edges.
@@ -37,6 +56,7 @@ func (o *outage) note(a Answer, l Limits, now time.Time, log *slog.Logger) {
 		o.since = now
 	}
 	o.failures++
+	o.answer = a.String()
 	switch {
 	case !o.down && o.failures >= outageAfter:
 		o.down = true

@@ -11,6 +11,7 @@ import (
 // learns (Recorder). One with neither waits to be told: what comes in is recorded by whoever receives it.
 type Source struct {
 	Name     string // for people, unique: "query", or "log 2" for the second of its kind
+	What     string // for people, which one it is: a path, a driver; "" where the name says it all
 	Proof    state.Proof
 	Oracle   Oracle
 	Recorder Recorder
@@ -30,6 +31,19 @@ type Recorder interface {
 	Sync(ctx context.Context) error
 	// Peek tells what Sync would record, and records nothing.
 	Peek(ctx context.Context, tell func(state.Sighting)) error
+}
+
+// noticer is a source that has something to tell although it does not fail: "" when it has not.
+type noticer interface{ Notice() string }
+
+// notice is what a source has to tell.
+func (s Source) notice() string {
+	for _, part := range []any{s.Oracle, s.Recorder} {
+		if n, ok := part.(noticer); ok {
+			return n.Notice()
+		}
+	}
+	return ""
 }
 
 // mostAsked is how many events an oracle is asked about at once.

@@ -26,11 +26,15 @@ type Sources struct {
 // SourceHealth is how a source did when it was needed last.
 type SourceHealth struct {
 	Name     string
+	What     string // which one it is, for people; "": the name says it all
 	Proof    state.Proof
 	Spoke    time.Time // when it answered, or was found to be read to its end; zero: not yet in this process
 	Failing  string    // why it can't answer, one line for people; "": it can, for all that is known
 	Since    time.Time // when it began to fail; zero: it does not
 	Failures int64     // how often it failed in this process
+	Notice   string    // what a person should know although it does not fail; "": nothing
+
+	asked time.Time // when it was needed last
 }
 
 // NewSources puts sources together; the strongest proof is asked first. A nil log discards.
@@ -42,7 +46,7 @@ func NewSources(all []Source, log *slog.Logger) *Sources {
 	slices.SortStableFunc(all, func(a, b Source) int { return int(a.Proof) - int(b.Proof) })
 	s := &Sources{all: all, log: log, health: make([]SourceHealth, len(all))}
 	for i, one := range all {
-		s.health[i].Name, s.health[i].Proof = one.Name, one.Proof
+		s.health[i].Name, s.health[i].What, s.health[i].Proof = one.Name, one.What, one.Proof
 	}
 	return s
 }
@@ -53,8 +57,12 @@ func (s *Sources) Health() []SourceHealth {
 		return nil
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.health)
+	health := slices.Clone(s.health)
+	s.mu.Unlock()
+	for i, one := range s.all {
+		health[i].Notice = one.notice()
+	}
+	return health
 }
 
 // Heard notes that something came in by which a source speaks: a report, a push.
@@ -110,6 +118,31 @@ func (s *Sources) recorders(ctx context.Context, do func(Recorder) error) (faile
 		}
 	}
 	return failed, nil
+}
+
+// Probe asks the oracles about nothing that were not asked since a time, and have never answered in this process or failed
+// last: so it shows early that one can't answer, and soon that it can again. What it gives is as of Ask.
+func (s *Sources) Probe(ctx context.Context, since time.Time) (a Answers, err error) {
+	if s == nil {
+		return a, nil
+	}
+	for i, h := range s.Health() {
+		one := s.all[i]
+		if one.Oracle == nil || !h.asked.Before(since) || !h.Spoke.IsZero() && h.Failing == "" {
+			continue
+		}
+		_, err := one.Oracle.Have(ctx, nil)
+		if ctx.Err() != nil {
+			return a, ctx.Err()
+		}
+		s.note(i, time.Now(), err)
+		if err != nil {
+			a.Failed = append(a.Failed, one.Name)
+		} else {
+			a.Spoke = append(a.Spoke, one.Proof)
+		}
+	}
+	return a, nil
 }
 
 // Answers is what the oracles said about some events.
@@ -176,6 +209,7 @@ func (s *Sources) note(i int, now time.Time, err error) {
 	s.mu.Lock()
 	h := &s.health[i]
 	before := *h
+	h.asked = now
 	if err == nil {
 		h.Spoke, h.Failing, h.Since = now, "", time.Time{}
 	} else {

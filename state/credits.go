@@ -275,15 +275,14 @@ func (t *tx) account(now time.Time, c credit, r *record, sp spent) error {
 }
 
 // why tells how a credit proves an event.
-func (c credit) why() string { return CreditWhy(c.id, c.at) }
+func (c credit) why() string { return CreditWhy(c.proof, c.id, c.at) }
 
 // CreditWhy tells in words that a push accounts for an event by its content; id is the one that it came with, "" for none.
-func CreditWhy(id string, at time.Time) string {
-	when := at.UTC().Format(time.RFC3339)
+func CreditWhy(proof Proof, id string, at time.Time) string {
 	if id == "" {
-		return "an anonymous push with its content arrived at " + when
+		return proof.Why(at) + ", without an id: matched by content"
 	}
-	return "a push with its content and another id (" + id + ") arrived at " + when
+	return proof.Why(at) + ", with another id (" + id + "): matched by content"
 }
 
 // spend takes a credit for good.

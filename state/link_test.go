@@ -25,12 +25,12 @@ func TestOnePushIsOneEvent(t *testing.T) {
 	}{
 		{"of its own id", []Sighting{push("evt_b")}, map[string]Status{"evt_a": Missed, "evt_b": Seen}, "", 0, 0},
 		{"of an id that is not listed it is by content", []Sighting{push("hdr_1")}, map[string]Status{"evt_a": Seen, "evt_b": Missed},
-			"a push with its content and another id (hdr_1) arrived at 2026-03-01T11:00:00Z", 0, 0},
+			"passed through the tap, answered 2xx at 2026-03-01T11:00:00Z, with another id (hdr_1): matched by content", 0, 0},
 		{"two of them", []Sighting{push("hdr_1"), push("hdr_2")}, map[string]Status{"evt_a": Seen, "evt_b": Seen}, "", 0, 0},
 		{"one of each", []Sighting{push("hdr_1"), push("evt_a")}, map[string]Status{"evt_a": Seen, "evt_b": Seen}, "", 0, 0},
 		{"the same push again", []Sighting{push("hdr_1"), push("hdr_1")}, map[string]Status{"evt_a": Seen, "evt_b": Missed}, "", 0, 0},
 		{"an anonymous one is used first", []Sighting{push("hdr_1"), {Fact: factOf(t, a), At: noon().Add(-time.Hour), Proof: Tap}},
-			map[string]Status{"evt_a": Seen, "evt_b": Seen}, "an anonymous push with its content arrived at 2026-03-01T11:00:00Z", 0, 0},
+			map[string]Status{"evt_a": Seen, "evt_b": Seen}, "passed through the tap, answered 2xx at 2026-03-01T11:00:00Z, without an id: matched by content", 0, 0},
 		{"a third waits", []Sighting{push("hdr_1"), push("hdr_2"), push("hdr_3")}, map[string]Status{"evt_a": Seen, "evt_b": Seen}, "", 1, 1},
 		{"without content", []Sighting{{ID: "hdr_1", Proof: Tap}}, map[string]Status{"evt_a": Missed, "evt_b": Missed}, "", 0, 1},
 	}

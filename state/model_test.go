@@ -262,7 +262,7 @@ func (m *model) check(t *rapid.T) {
 func (m *model) checkPushes(t *rapid.T) {
 	by := make(map[heygen.Fact]int)
 	for _, e := range m.pool {
-		if _, why := statusOf(t, m.s, e.ID); strings.Contains(why, "push with its content") {
+		if _, why := statusOf(t, m.s, e.ID); strings.Contains(why, "matched by content") {
 			fact, _ := e.Fact()
 			by[fact]++
 		}

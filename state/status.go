@@ -206,7 +206,7 @@ func (p Proof) Why(at time.Time) string {
 	case Command:
 		return "the receiver's command has it, asked" + since
 	case Log:
-		return "in the receiver's log, read" + since
+		return "in the receiver's log" + since
 	case Mirror:
 		return "mirrored by the receiver" + since
 	case Import:

@@ -20,7 +20,7 @@ func (a *app) diffCommand() *cobra.Command {
 		Use:   "diff",
 		Short: "Show what is missed now; writes nothing",
 		Long: "Walks the listing and shows every event's verdict, from the same predicate as reconcile:\n" +
-			"  + missed   ~ settling   = seen   ! dead   ? undecided   - seen but not listed (with --all)\n" +
+			"  + missed   ~ settling   = seen   ! dead   ? listed (a source could not answer)   - seen but not listed (with --all)\n" +
 			"It writes nothing, moves nothing, and needs no state file. Exit 5 when something is missed.",
 		Args: cobra.NoArgs,
 	}
@@ -60,12 +60,20 @@ func (a *app) printDiffRow(row engine.DiffRow) error {
 	return a.printf("%s %-28s %-30s %s  %s\n", row.Sign, row.ID, row.Type, stamp(row.CreatedAt), row.Reason)
 }
 
+// leftListed tells how many events wait for a source, where any do.
+func leftListed(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d listed: a source could not answer", n)
+}
+
 // printDiffSummary closes a diff for people, on stderr: the rows are the data.
 func (a *app) printDiffSummary(s engine.DiffSummary, err error) error {
-	if a.json || a.flags.quiet || (err != nil && exit.CodeOf(err) != exit.Differences) {
+	if a.json || a.flags.quiet || err != nil && exit.CodeOf(err) != exit.Differences && s.Listed == 0 {
 		return nil
 	}
-	fmt.Fprintf(a.Err, "%d missed, %d settling, %d seen, %d dead\n", s.Missed, s.Settling, s.Seen, s.Dead)
+	fmt.Fprintf(a.Err, "%d missed, %d settling, %d seen, %d dead%s\n", s.Missed, s.Settling, s.Seen, s.Dead, leftListed(int64(s.Listed)))
 	if s == (engine.DiffSummary{Unpaired: s.Unpaired}) {
 		fmt.Fprintln(a.Err, "nothing is listed in this range; `backstop diff --since 48h` looks further back")
 	}

@@ -52,6 +52,6 @@ func (a *app) printReconciled(r engine.Reconciled) error {
 	if err != nil {
 		return err
 	}
-	return a.printf("%d replayed, %d still missed%s, %d dead, %d settling\n",
-		r.Replayed, r.Missed+r.Replaying, ofThemWithheld(r.Withheld), r.Dead, r.Settling)
+	return a.printf("%d replayed, %d still missed%s, %d dead, %d settling%s\n",
+		r.Replayed, r.Missed+r.Replaying, ofThemWithheld(r.Withheld), r.Dead, r.Settling, leftListed(r.Listed))
 }

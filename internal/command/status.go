@@ -49,7 +49,7 @@ func statusText(s engine.Status, now time.Time) string {
 	}
 	line("receiver", "%s", receiverText(s.Receiver))
 	for _, source := range s.Sources {
-		line("source", "%s: %s", source.Name, sourceText(source))
+		line("source", "%s: %s", sourceName(source), sourceText(source))
 	}
 	for _, one := range s.Backfills {
 		line("backfill", "%d of %s, begun %s, %s", one.ID, one.Words, stamp(one.Begun), backfillText(one))
@@ -61,16 +61,27 @@ func statusText(s engine.Status, now time.Time) string {
 	return b.String()
 }
 
+func sourceName(s engine.SourceStatus) string {
+	if s.What == "" {
+		return s.Name
+	}
+	return s.Name + " (" + s.What + ")"
+}
+
 func sourceText(s engine.SourceStatus) string {
+	text := "has spoken"
 	switch {
 	case s.Failing != "":
-		return fmt.Sprintf("can't answer since %s: %s", stamp(s.FailingSince), s.Failing)
+		text = fmt.Sprintf("can't answer since %s: %s", stamp(s.FailingSince), s.Failing)
 	case !s.Spoken:
-		return "has not spoken yet"
-	case s.LastAt.IsZero():
-		return "has spoken"
+		text = "has not spoken yet"
+	case !s.LastAt.IsZero():
+		text += ", last at " + stamp(s.LastAt)
 	}
-	return "has spoken, last at " + stamp(s.LastAt)
+	if s.Notice != "" {
+		text += "; " + s.Notice
+	}
+	return text
 }
 
 func countsText(counts map[string]int64) string {
@@ -111,6 +122,8 @@ func receiverText(r engine.ReceiverStatus) string {
 		return fmt.Sprintf("%s, paused by %s at %s: %s", r.URL, r.PausedBy, stamp(r.PausedAt), r.Paused)
 	case r.Misconfigured != "":
 		return fmt.Sprintf("%s looks misconfigured: %s; next probe %s", r.URL, r.Misconfigured, stamp(r.NextProbe))
+	case r.Failing != "":
+		return fmt.Sprintf("%s fails since %s: %s; tried again at %s", r.URL, stamp(r.FailingSince), r.Failing, stamp(r.NextProbe))
 	case r.LastAccepted.IsZero():
 		return r.URL + ", nothing replayed yet"
 	}

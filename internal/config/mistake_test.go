@@ -104,7 +104,7 @@ func TestMistakes(t *testing.T) {
 		{"a command of nothing", "seen: [{command: {argv: []}}]\n", "seen[0].command: names no program, write argv: [./have, --ids]"},
 		{"a command without a name", "seen: [{command: {argv: ['', x]}}]\n", "seen[0].command.argv: its first item is empty"},
 		{"source with options", "seen:\n  - report: {path: /x}\n", ":2:14: seen[0].report.path: unknown key, no key is known here"},
-		{"source as a word", "seen: [report]\n", ":1:8: seen[0]: is a single value, write keys and values"},
+		{"source as a word", "seen: [report]\n", ":1:8: seen[0]: is a word alone, write `- report: {}`"},
 		{"two in one item", "seen:\n  - report: {}\n    query: {}\n", "seen[0].query: a second source in one item"},
 		// URLs
 		{"no scheme", "receiver: {url: example.com/hook}\n", ":1:17: receiver.url: has no scheme"},

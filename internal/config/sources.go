@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"backstop/internal/secret"
 )
 
@@ -28,6 +30,10 @@ func (d *decoder) seen(v value) {
 func (d *decoder) source(item value) {
 	known := map[string]func(value) Source{
 		SourceReport: d.bare, SourceMirror: d.bare, SourceTap: d.tap, SourceLog: d.logSource, SourceQuery: d.query, SourceCommand: d.command,
+	}
+	if kind := item.raw(); item.node != nil && item.node.Kind == yaml.ScalarNode && known[kind] != nil {
+		d.wrong(item, "is a word alone, write `- %s: {}`", kind)
+		return
 	}
 	kinds := 0
 	d.pairs(item, func(name string, at, inner value) {

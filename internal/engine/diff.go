@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"backstop/internal/config"
 	"backstop/internal/exit"
 	"backstop/internal/heygen"
 	"backstop/reconcile"
@@ -23,7 +24,7 @@ type DiffRequest struct {
 
 // DiffRow is one event with its verdict.
 type DiffRow struct {
-	Sign string `json:"sign"` // + missed, ~ settling, = seen, ! dead, ? undecided, - seen but not listed
+	Sign string `json:"sign"` // + missed, ~ settling, = seen, ! dead, ? listed: a source could not answer, - seen but not listed
 	Event
 }
 
@@ -33,6 +34,7 @@ type DiffSummary struct {
 	Settling int  `json:"settling"`
 	Seen     int  `json:"seen"`
 	Dead     int  `json:"dead"`
+	Listed   int  `json:"listed"` // a source could not answer
 	Other    int  `json:"other"`
 	Withheld int  `json:"withheld,omitempty"` // of the missed ones
 	Unpaired bool `json:"unpaired"`
@@ -53,10 +55,11 @@ func (e *Engine) Diff(ctx context.Context, r DiffRequest, yield func(DiffRow) er
 		}
 		return yield(row)
 	}
-	failed, err := e.judgeAll(ctx, p, events, emit)
+	failed, spoke, err := e.judgeAll(ctx, p, events, emit)
 	if err != nil {
 		return summary, explain(err)
 	}
+	summary.Unpaired = summary.Unpaired && !spoke
 	if err := e.unmet(ctx, r, met, emit); err != nil {
 		return summary, explain(err)
 	}
@@ -68,11 +71,11 @@ func (e *Engine) Diff(ctx context.Context, r DiffRequest, yield func(DiffRow) er
 
 // diffHint is what to do about what a diff finds missed.
 func (e *Engine) diffHint(s DiffSummary) string {
-	if e.store == nil {
-		return firstRunHint
-	}
-	if _, begun := e.store.Baseline(); !begun {
-		return firstRunHint
+	if begun := e.store != nil && e.begun(); !begun {
+		if e.current().cfg.Reconcile.Start == (config.Start{}) {
+			return firstRunHint
+		}
+		return "`backstop reconcile` replays those that reconcile.start leaves to be judged"
 	}
 	withheld := e.withheldHint(int64(s.Withheld))
 	if s.Withheld == s.Missed {
@@ -88,6 +91,12 @@ func (e *Engine) diffHint(s DiffSummary) string {
 	return hint
 }
 
+// begun reports whether there was a first run.
+func (e *Engine) begun() bool {
+	_, begun := e.store.Baseline()
+	return begun
+}
+
 const firstRunHint = "a first run judges only what comes after it began; set reconcile.start to have older events judged, too"
 
 func (s *DiffSummary) count(sign string) {
@@ -100,6 +109,8 @@ func (s *DiffSummary) count(sign string) {
 		s.Seen++
 	case "!":
 		s.Dead++
+	case "?":
+		s.Listed++
 	default:
 		s.Other++
 	}
@@ -163,8 +174,8 @@ func oldestFirst(events []heygen.Event) []heygen.Event {
 
 // judgeAll asks the predicate about every event, in bites that keep each read of
 // the state short. What sources could record is taken in and not recorded. failed
-// tells that one of them could not answer.
-func (e *Engine) judgeAll(ctx context.Context, p *parts, events []heygen.Event, emit func(DiffRow) error) (failed, err error) {
+// tells that one of them could not answer, spoke that one told of anything.
+func (e *Engine) judgeAll(ctx context.Context, p *parts, events []heygen.Event, emit func(DiffRow) error) (failed error, spoke bool, err error) {
 	var baseline, floor time.Time
 	if e.store != nil {
 		baseline, _ = e.store.Baseline()
@@ -177,27 +188,29 @@ func (e *Engine) judgeAll(ctx context.Context, p *parts, events []heygen.Event, 
 	}
 	heard := state.NewHeard(events)
 	if rules.SourceFailed, err = p.sources.Peek(ctx, now, heard); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	missing := slices.Clone(rules.SourceFailed)
 	look := e.store.Look(state.Policy{Settle: rules.Settle, CollapseWindow: rules.CollapseWindow, Heard: heard})
 	for bite := range slices.Chunk(events, 500) {
 		known, err := look.Events(now, bite)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		verdicts, answers, err := p.sources.Verdicts(ctx, now, bite, known, rules)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
+		spoke = spoke || len(answers.Spoke) > 0
 		missing = append(missing, answers.Failed...)
 		for i, event := range bite {
 			if err := emit(diffRow(event, known[i], verdicts[i])); err != nil {
-				return nil, err
+				return nil, false, err
 			}
+			spoke = spoke || verdicts[i].Status == state.Seen && verdicts[i].Proof != state.Baseline
 		}
 	}
-	return e.sourceFailed(missing), nil
+	return e.sourceFailed(missing), spoke, nil
 }
 
 func diffRow(event heygen.Event, known state.Known, v reconcile.Verdict) DiffRow {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,11 +95,21 @@ func (e *Engine) Event(id string) (Event, error) {
 	if row.Withheld {
 		event.Held = "it waits for `backstop replay " + printable(id) + "` or `backstop ignore " + printable(id) + "`"
 	} else if row.Status == state.Missed || row.Status == state.Replaying {
-		event.Held = e.held()
+		event.Held = cmp.Or(e.held(), e.outage())
 	} else if err := e.sourceError(); err != nil && row.Status == state.Listed {
 		event.Held = heygen.CutURLs(err.Error())
 	}
 	return event, nil
+}
+
+// outage tells that the receiver fails, and that nothing but a probe is sent
+// now; "" when it does not.
+func (e *Engine) outage() string {
+	o := e.current().replayer.Outage()
+	if o.Answer == "" {
+		return ""
+	}
+	return fmt.Sprintf("the receiver fails since %s (%s): one event at a time is tried", o.Since.UTC().Format(time.RFC3339), o.Answer)
 }
 
 // ErrUnknown is in the error of an id that the state has never heard of.

@@ -25,7 +25,8 @@ type Reconciled struct {
 	Withheld  int64  `json:"withheld,omitempty"` // of the missed ones: a person must say replay or ignore
 	Dead      int64  `json:"dead"`
 	Settling  int64  `json:"settling"`
-	Held      string `json:"held,omitempty"` // why replaying stands still; empty: it does not
+	Listed    int64  `json:"listed,omitempty"` // a source could not answer
+	Held      string `json:"held,omitempty"`   // why replaying stands still; empty: it does not
 }
 
 // Reconcile makes one pass and sends what is due. What is left missed or dead is
@@ -124,7 +125,7 @@ func (e *Engine) outcome(pass Pass, sent int) Reconciled {
 	return Reconciled{
 		Pass: pass, Replayed: sent, Missed: counts[state.Missed], Replaying: counts[state.Replaying],
 		Dead: counts[state.Dead], Settling: counts[state.Settling], Held: e.held(),
-		Withheld: all.Withheld,
+		Withheld: all.Withheld, Listed: counts[state.Listed],
 	}
 }
 

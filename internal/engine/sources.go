@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,20 +51,23 @@ func (e *Engine) newSource(c config.Source) (one reconcile.Source, closer func()
 		one.Proof = state.Mirror
 	case config.SourceTap:
 		one.Proof = state.Tap
-		if e.tap != nil { // it listens only in the daemon
+		one.What = c.Tap.Listen
+		if e.tap != nil {
 			one.Recorder = e.tap
+		} else if e.store != nil {
+			one.Recorder = unopened{}
 		}
 	case config.SourceLog:
-		one.Proof = state.Log
+		one.Proof, one.What = state.Log, cmp.Or(c.Log.Path, c.Log.Journal)
 		one.Recorder, err = reconcile.NewLog(e.logOptions(c.Log))
 	case config.SourceQuery:
-		one.Proof = state.Query
+		one.Proof, one.What = state.Query, c.Query.Driver
 		var q *query.Query
 		if q, err = query.New(queryOptions(c.Query)); err == nil {
 			one.Oracle, closer = q, q.Close
 		}
 	case config.SourceCommand:
-		one.Proof = state.Command
+		one.Proof, one.What = state.Command, c.Command.Argv[0]
 		one.Oracle, err = reconcile.NewCommand(reconcile.CommandOptions{Argv: c.Command.Argv, Timeout: c.Command.Timeout})
 	default:
 		err = errors.New("this version knows no such source") // unreachable: the configuration was checked
@@ -107,6 +112,16 @@ func Checks() config.Checks {
 	}
 }
 
+// unopened stands for a tap that a reload has added: listeners are opened at a
+// start alone.
+type unopened struct{}
+
+func (unopened) Sync(context.Context) error { return nil }
+
+func (unopened) Peek(context.Context, func(state.Sighting)) error { return nil }
+
+func (unopened) Notice() string { return "it does not listen yet: restart backstop" }
+
 // Takes reports whether the configuration has a source of a kind.
 func (e *Engine) Takes(kind string) bool {
 	return slices.ContainsFunc(e.current().cfg.Seen, func(s config.Source) bool { return s.Kind == kind })
@@ -141,5 +156,8 @@ func (e *Engine) sourceFailed(names []string) error {
 		}
 	}
 	return exit.Errorf(exit.Failed, "mend it, or take it out of seen; until then what nothing else proves stays listed, and nothing is sent",
-		"a source could not answer: %s", strings.Join(why, "; "))
+		"%s (%s)", sourceWords, strings.Join(why, "; "))
 }
+
+// sourceWords begin the error of sources that failed.
+const sourceWords = "a source could not answer"

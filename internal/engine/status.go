@@ -44,15 +44,19 @@ type ReceiverStatus struct {
 	Misconfigured string    `json:"misconfigured,omitempty"`
 	NextProbe     time.Time `json:"next_probe,omitzero"`
 	LastAccepted  time.Time `json:"last_accepted_at,omitzero"`
+	Failing       string    `json:"failing,omitempty"` // what it answers instead of a 2xx, to everything
+	FailingSince  time.Time `json:"failing_since,omitzero"`
 }
 
 // SourceStatus is one way of knowing what the receiver has.
 type SourceStatus struct {
 	Name         string    `json:"name"`
+	What         string    `json:"what,omitempty"`         // which one it is
 	Spoken       bool      `json:"spoken"`                 // ever, it or another of its kind
 	LastAt       time.Time `json:"last_at,omitzero"`       // when it spoke, or was read to its end, in this process
 	Failing      string    `json:"failing,omitempty"`      // why it can't answer
 	FailingSince time.Time `json:"failing_since,omitzero"` // in this process
+	Notice       string    `json:"notice,omitempty"`       // what to know although it does not fail
 }
 
 // WalkStatus is the position of one query.
@@ -120,18 +124,23 @@ func countWords(c state.Counts) map[string]int64 {
 }
 
 func (e *Engine) receiverStatus() ReceiverStatus {
-	r := e.store.Receiver()
-	return ReceiverStatus{
+	r, outage := e.store.Receiver(), e.current().replayer.Outage()
+	status := ReceiverStatus{
 		URL: heygen.CutURLs(e.current().cfg.Receiver.URL), Paused: r.Paused, PausedBy: r.PausedBy, PausedAt: r.PausedAt,
 		Misconfigured: r.Misconfigured, NextProbe: r.NextProbe, LastAccepted: r.OKAt,
+		Failing: outage.Answer, FailingSince: outage.Since,
 	}
+	if outage.Answer != "" && r.Misconfigured == "" {
+		status.NextProbe = outage.Next
+	}
+	return status
 }
 
 func (e *Engine) sources() []SourceStatus {
 	var all []SourceStatus
 	for _, h := range e.current().sources.Health() {
 		all = append(all, SourceStatus{
-			Name: h.Name, Spoken: e.store.Spoke(h.Proof), LastAt: h.Spoke, Failing: heygen.CutURLs(h.Failing), FailingSince: h.Since,
+			Name: h.Name, What: heygen.CutURLs(h.What), Notice: heygen.CutURLs(h.Notice), Spoken: e.store.Spoke(h.Proof), LastAt: h.Spoke, Failing: heygen.CutURLs(h.Failing), FailingSince: h.Since,
 		})
 	}
 	return all
@@ -216,16 +225,16 @@ func (s Status) words(held, withheld string) (string, bool) {
 		}
 	}
 	add(s.LastPass == nil, "no pass has been made yet")
-	add(s.PassError != "", "the last pass failed: %s", s.PassError)
+	failing := s.failingSources()
+	add(s.PassError != "" && !strings.HasPrefix(s.PassError, sourceWords), "the last pass failed: %s", s.PassError)
+	add(failing != "", "a source can't answer: %s", failing)
 	add(s.State.Full != "", "%s", s.State.Full)
-	for _, source := range s.Sources {
-		add(source.Failing != "" && !strings.Contains(s.PassError+held, source.Failing), "source %s can't answer: %s", source.Name, source.Failing)
-	}
 	add(held != "", "nothing is replayed: %s", held)
+	add(s.Receiver.Failing != "", "the receiver fails: %s", s.Receiver.Failing)
 	add(missed > 0, "%d missed", missed)
 	add(withheld != "", "%s", withheld)
 	add(s.Counts[state.Dead.String()] > 0, "%d dead (`backstop events --status dead`)", s.Counts[state.Dead.String()])
-	add(s.Counts[state.Listed.String()] > 0, "%d undecided", s.Counts[state.Listed.String()])
+	add(s.Counts[state.Listed.String()] > 0, "%d listed, which a source must tell", s.Counts[state.Listed.String()])
 	for _, b := range s.Backfills {
 		add(b.Confirmed && !b.UnderWay, "backfill %d stopped before its end", b.ID)
 	}
@@ -233,6 +242,17 @@ func (s Status) words(held, withheld string) (string, bool) {
 		return "all clear: every settled event is seen", true
 	}
 	return strings.Join(parts, "; "), false
+}
+
+// failingSources names the sources that can't answer.
+func (s Status) failingSources() string {
+	var names []string
+	for _, source := range s.Sources {
+		if source.Failing != "" {
+			names = append(names, source.Name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // Ready tells why backstop is not ready, nil when it is: the state is open and
