@@ -140,6 +140,9 @@ func words(ctx context.Context, err error) string {
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return "no route"
 	}
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return "too many open files of backstop itself: raise its limit"
+	}
 	if why := tlsWords(err); why != "" {
 		return why
 	}

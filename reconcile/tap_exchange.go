@@ -103,24 +103,12 @@ func (x *exchange) came(piece []byte, err error, announced int64) bool {
 	return x.whole
 }
 
-// tellLocked queues the push, once, with what is known of it.
+// tellLocked queues the push, once.
 func (x *exchange) tellLocked() {
-	if x.told {
-		return
+	if !x.told {
+		x.told = true
+		x.tap.saw(x.header, x.body)
 	}
-	x.told = true
-	body := x.body
-	if !x.whole { // a part of it would be another content
-		body = nil
-	}
-	x.tap.saw(x.header, body)
-}
-
-// tell queues the push though more of its body might come.
-func (x *exchange) tell() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.tellLocked()
 }
 
 // rewrite makes the request to the receiver.
@@ -129,6 +117,8 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	to.RawQuery = joined(to.RawQuery, p.In.URL.RawQuery) // of In: Out has lost what can't be parsed
 	to.ForceQuery = to.ForceQuery || p.In.URL.ForceQuery
 	p.Out.URL = &to
+	p.Out.Header.Del("Upgrade") // a tunnel would pass everything, and nothing of it could be known
+	p.Out.Header.Del("Connection")
 	if p.In.GetBody != nil { // bare, so that it goes in one write with the headers: all or nothing
 		p.Out.Body, _ = p.In.GetBody() // never an error
 	}
@@ -181,6 +171,9 @@ func forwardedFor(remote string) string {
 
 // answered sees the head of the receiver's answer.
 func (x *exchange) answered(res *http.Response) error {
+	if res.StatusCode < 100 {
+		return errors.New("no HTTP status")
+	}
 	x.tap.reached()
 	x.hush(res.Header)
 	x.mu.Lock()
@@ -191,12 +184,8 @@ func (x *exchange) answered(res *http.Response) error {
 	if !x.post || res.StatusCode/100 != 2 {
 		return nil
 	}
-	x.accepted = true
-	switch {
-	case x.whole, res.Body == http.NoBody: // nothing more is awaited
+	if x.accepted = true; x.whole { // else it may still break off: the receiver has not got it yet
 		x.tellLocked()
-	default:
-		res.Body = &earlyAnswer{ReadCloser: res.Body, x: x, left: res.ContentLength}
 	}
 	return nil
 }
@@ -212,28 +201,6 @@ func (x *exchange) hush(answer http.Header) {
 			x.w.Header()[name] = nil
 		}
 	}
-}
-
-// earlyAnswer is an answer that began before the body had come. It tells at the
-// latest before its last byte is passed on.
-type earlyAnswer struct {
-	io.ReadCloser
-	x    *exchange
-	left int64 // negative: unknown
-}
-
-func (a *earlyAnswer) Read(p []byte) (int, error) {
-	n, err := a.ReadCloser.Read(p)
-	a.left -= int64(n)
-	if err != nil || a.left == 0 {
-		a.x.tell()
-	}
-	return n, err
-}
-
-func (a *earlyAnswer) Close() error {
-	a.x.tell()
-	return a.ReadCloser.Close()
 }
 
 // failed answers where the receiver did not.

@@ -169,6 +169,48 @@ func (r *rows) linkOf(id string) (credit, bool) {
 	return c, ok
 }
 
+// disputed reports that a push can't be of the event whose id it came with: its content is another one's. Where no event with
+// its content is known the id decides: what is pushed and what is listed may be written differently.
+func (t *tx) disputed(push, listed heygen.Fact, at time.Time) bool {
+	return !push.IsZero() && !listed.IsZero() && push != listed && (t.waitsFor(push, at) || t.finishedFact(push, at))
+}
+
+// waitsFor reports whether an unfinished event with this content is listed that a push of then can be of.
+func (t *tx) waitsFor(fact heygen.Fact, at time.Time) (waits bool) {
+	if len(t.factRows(fact)) > 0 {
+		return true
+	}
+	for _, stage := range []byte{stageSettling, stageListed} {
+		t.stageRows(stage, place{created: at.Add(-creditBefore)}, func(p place, _ entry) bool {
+			r, err := t.readOpen(p.id, false)
+			waits = err == nil && r != nil && r.fact == fact
+			return !waits && p.created.Before(at.Add(creditAfter))
+		})
+	}
+	return waits
+}
+
+// finishedFact is waitsFor of finished events.
+func (t *tx) finishedFact(fact heygen.Fact, at time.Time) (known bool) {
+	hash := factHash(fact)
+	for day := dayOf(at.Add(-creditBefore)); day <= dayOf(at.Add(creditAfter)) && !known; day++ {
+		t.dayLines(day, func(_ []byte, l line) bool {
+			known = l.fact == hash
+			return !known
+		})
+	}
+	return known
+}
+
+// byContent turns a push whose id is disputed into one without an id. Where the event with its content is finished it says
+// nothing new.
+func (t *tx) byContent(now time.Time, n named, fact heygen.Fact) error {
+	if err := t.unlink(n.id); err != nil || !t.waitsFor(fact, n.at) {
+		return err
+	}
+	return t.recordFact(now, fact, n.at, n.proof)
+}
+
 // matched notes that a reported id has met its event. The content of its push accounts for no other one then. A zero fact is one
 // that is not known.
 func (t *tx) matched(now time.Time, n named, fact heygen.Fact) error {

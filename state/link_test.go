@@ -161,3 +161,47 @@ func TestAPushWaitsForItsOwnID(t *testing.T) {
 	wantStatus(t, s, map[string]Status{"evt_b": Seen})
 	mustAgree(t, s)
 }
+
+// TestAnIDThatItsContentDisputesProvesNothing: a signature covers the body of a push and not its id, and HeyGen may give the
+// push another id than the listing has.
+func TestAnIDThatItsContentDisputesProvesNothing(t *testing.T) {
+	a, b := event("evt_a", "vid_1", "x", time.Hour), event("evt_b", "vid_2", "y", time.Hour)
+	foreign := Sighting{ID: "evt_b", Fact: factOf(t, a), At: noon().Add(-time.Hour), Proof: Mirror}
+	tests := []struct {
+		name string
+		do   func(*testing.T, *Store)
+		want map[string]Status
+	}{
+		{"before both are listed", func(t *testing.T, s *Store) {
+			mustDo(t, errorOf(s.Record(noon(), []Sighting{foreign})))
+			listed(t, s, a)
+			listed(t, s, b)
+		}, map[string]Status{"evt_a": Seen, "evt_b": Missed}},
+		{"after both are listed", func(t *testing.T, s *Store) {
+			listed(t, s, a, b)
+			mustDo(t, errorOf(s.Record(noon(), []Sighting{foreign})))
+		}, map[string]Status{"evt_a": Seen, "evt_b": Missed}},
+		{"when its own event was seen long ago", func(t *testing.T, s *Store) {
+			mustDo(t, errorOf(s.Record(noon(), []Sighting{{ID: "evt_a", Proof: Report}})))
+			listed(t, s, a, b)
+			mustDo(t, errorOf(s.Record(noon(), []Sighting{foreign})))
+		}, map[string]Status{"evt_a": Seen, "evt_b": Missed}},
+		{"where no event has its content the id counts", func(t *testing.T, s *Store) {
+			listed(t, s, b)
+			mustDo(t, errorOf(s.Record(noon(), []Sighting{foreign})))
+		}, map[string]Status{"evt_b": Seen}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := lively(t)
+			test.do(t, s)
+			walkedAt(t, s, noon())
+			judged(t, s, noon())
+			wantStatus(t, s, test.want)
+			if n := s.Counts().Credits; n != 0 {
+				t.Errorf("%d credits are left, want none", n)
+			}
+			mustAgree(t, s)
+		})
+	}
+}

@@ -135,6 +135,12 @@ func (t *tx) list(p Pages, e heygen.Event, m meeting, sp spent, tally *Tally) er
 			return err
 		}
 	}
+	if c, ok := t.linkOf(e.ID); ok && reported && t.disputed(c.fact, m.fact, n.at) {
+		reported = false
+		if err := t.byContent(p.Now, n, c.fact); err != nil {
+			return err
+		}
+	}
 	switch {
 	case reported:
 		tally.Seen++

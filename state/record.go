@@ -2,6 +2,7 @@ package state
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -76,6 +77,11 @@ func (t *tx) record(now time.Time, seen []Sighting) (n int, err error) {
 
 // recordPush notes one id, and where its event is not listed yet the content of the push beside it.
 func (t *tx) recordPush(now time.Time, n named, fact heygen.Fact, met map[string]int, fresh, imports *[]named, sp spent) error {
+	if !fact.IsZero() {
+		if r, err := t.open(n.id); err != nil || r != nil && t.disputed(fact, r.fact, n.at) {
+			return errors.Join(err, t.byContent(now, n, fact))
+		}
+	}
 	if err := t.recordID(now, n, met, fresh, imports, sp); err != nil || fact.IsZero() {
 		return err
 	}

@@ -129,7 +129,7 @@ func (d *daemon) listenOwn(ctx context.Context, group *errgroup.Group) (Addresse
 	if err != nil {
 		return where, exit.Wrap(exit.Failed, "set control: to a path that the daemon may write to", err)
 	}
-	serve(ctx, group, control, api.Handler(d.engine, true), controlLimits())
+	d.serve(ctx, group, control, api.Handler(d.engine, true), controlLimits())
 	if where.Admin == "" {
 		return where, nil
 	}
@@ -138,7 +138,7 @@ func (d *daemon) listenOwn(ctx context.Context, group *errgroup.Group) (Addresse
 		return where, exit.Wrap(exit.Failed, "set admin.listen to a free address, or to \"\" for none", err)
 	}
 	where.Admin = admin.Addr().String()
-	serve(ctx, group, admin, api.Admin(d.engine, d.adminOptions()), adminLimits())
+	d.serve(ctx, group, admin, api.Admin(d.engine, d.adminOptions()), adminLimits())
 	return where, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -32,19 +33,20 @@ type limits struct {
 // controlLimits: the owner may ask for work that takes hours.
 func controlLimits() limits { return limits{connections: 64} }
 
-// adminLimits keep half of the files that the process may open for its own work:
-// a flood of reports must not keep the poller from its socket.
+// adminLimits leave most of the files that the process may open for its own
+// work: a flood of reports must not keep the poller from its socket. The tap has
+// the same again, and opens a file to the receiver for each of its own.
 func adminLimits() limits {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		files.Cur = 256
 	}
-	return limits{connections: int(min(files.Cur/2, 512)), read: 30 * time.Second}
+	return limits{connections: int(min(files.Cur/4, 512)), read: 30 * time.Second}
 }
 
 // serve serves until ctx ends, then lets what is under way end. Requests see ctx.
-func serve(ctx context.Context, group *errgroup.Group, l net.Listener, h http.Handler, lim limits) {
-	server, wait := newServer(ctx, h, lim)
+func (d *daemon) serve(ctx context.Context, group *errgroup.Group, l net.Listener, h http.Handler, lim limits) {
+	server, wait := d.newServer(ctx, h, lim)
 	group.Go(func() error { return accept(server, l, lim) })
 	group.Go(func() error {
 		<-ctx.Done()
@@ -55,7 +57,7 @@ func serve(ctx context.Context, group *errgroup.Group, l net.Listener, h http.Ha
 
 // newServer makes a server whose requests see ctx. wait waits for the last of
 // them: the state is closed after it.
-func newServer(ctx context.Context, h http.Handler, lim limits) (server *http.Server, wait func()) {
+func (d *daemon) newServer(ctx context.Context, h http.Handler, lim limits) (server *http.Server, wait func()) {
 	var open sync.WaitGroup
 	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		open.Add(1)
@@ -68,6 +70,7 @@ func newServer(ctx context.Context, h http.Handler, lim limits) (server *http.Se
 		ReadTimeout:       lim.read,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}, open.Wait
 }

@@ -93,7 +93,7 @@ func (d *daemon) serveTap(ctx context.Context, group *errgroup.Group, l net.List
 	serving, cut := context.WithCancel(lasting)
 	recording, drained := context.WithCancel(lasting)
 	clients := &leaving{next: tap}
-	server, wait := newServer(serving, clients, lim)
+	server, wait := d.newServer(serving, clients, lim)
 	server.ConnState = clients.count
 	server.DisableGeneralOptionsHandler = true // OPTIONS * is the receiver's to answer
 	group.Go(func() error { return tap.Run(recording) })
