@@ -30,7 +30,7 @@ func (o *table) Have(_ context.Context, _ []heygen.Event) (map[string]bool, erro
 }
 
 func (o *table) sources() *Sources {
-	return NewSources([]Source{{Name: "query", Proof: state.Query, Oracle: o}}, nil)
+	return NewSources([]Source{{Name: "query", Proof: state.Query, Oracle: o}}, nil, nil)
 }
 
 func asks(o *table) func(*ReplayOptions) {

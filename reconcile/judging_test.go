@@ -105,7 +105,7 @@ func TestPassHoldsBackWhatASourceCannotTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openStore(t)
 		list(t, s, 1, eventsTo(2)...)
-		sources := NewSources([]Source{{Name: "query", Proof: state.Query, Oracle: refusing{}}}, nil)
+		sources := NewSources([]Source{{Name: "query", Proof: state.Query, Oracle: refusing{}}}, nil, nil)
 		for range 2 {
 			judged, err := NewJudging(s, sources, judgePolicy(), nil).Pass(t.Context(), time.Now(), nil)
 			if err != nil || !slices.Equal(judged.Failed, []string{"query"}) {

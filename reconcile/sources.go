@@ -16,8 +16,9 @@ import (
 // Sources are all the ways of knowing what the receiver has. An event is seen if any of them says so. A nil Sources knows
 // nothing. It may be used from several goroutines.
 type Sources struct {
-	all []Source
-	log *slog.Logger
+	all     []Source
+	secrets func() []string
+	log     *slog.Logger
 
 	mu     sync.Mutex
 	health []SourceHealth // of all, by their index; guarded by mu
@@ -37,14 +38,18 @@ type SourceHealth struct {
 	asked time.Time // when it was needed last
 }
 
-// NewSources puts sources together; the strongest proof is asked first. A nil log discards.
-func NewSources(all []Source, log *slog.Logger) *Sources {
+// NewSources puts sources together; the strongest proof is asked first. What a source says of its failure is shown without
+// the secrets; nil: there are none. A nil log discards.
+func NewSources(all []Source, secrets func() []string, log *slog.Logger) *Sources {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b Source) int { return int(a.Proof) - int(b.Proof) })
-	s := &Sources{all: all, log: log, health: make([]SourceHealth, len(all))}
+	if secrets == nil {
+		secrets = func() []string { return nil }
+	}
+	s := &Sources{all: all, secrets: secrets, log: log, health: make([]SourceHealth, len(all))}
 	for i, one := range all {
 		s.health[i].Name, s.health[i].What, s.health[i].Proof = one.Name, one.What, one.Proof
 	}
@@ -206,6 +211,10 @@ func also(names []string, more ...string) []string {
 
 // note keeps how a source did, and logs when it begins to fail, fails in another way, and is well again.
 func (s *Sources) note(i int, now time.Time, err error) {
+	why := ""
+	if err != nil {
+		why = heygen.Mask(err.Error(), s.secrets()...)
+	}
 	s.mu.Lock()
 	h := &s.health[i]
 	before := *h
@@ -213,7 +222,7 @@ func (s *Sources) note(i int, now time.Time, err error) {
 	if err == nil {
 		h.Spoke, h.Failing, h.Since = now, "", time.Time{}
 	} else {
-		h.Failing = err.Error()
+		h.Failing = why
 		h.Failures++
 		if before.Failing == "" {
 			h.Since = now

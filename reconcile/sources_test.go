@@ -71,7 +71,7 @@ func TestAskGoesOnWhereOneFails(t *testing.T) {
 	broken.err = errors.New("exit status 2")
 	s := reconcile.NewSources([]reconcile.Source{
 		weak.source("command", state.Command), broken.source("command 2", state.Command), strong.source("query", state.Query),
-	}, nil)
+	}, nil, nil)
 	a, err := s.Ask(t.Context(), e)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestAskGoesOnWhereOneFails(t *testing.T) {
 
 func TestAskInBites(t *testing.T) {
 	i := newInbox()
-	s := reconcile.NewSources([]reconcile.Source{i.source("query", state.Query)}, nil)
+	s := reconcile.NewSources([]reconcile.Source{i.source("query", state.Query)}, nil, nil)
 	if _, err := s.Ask(t.Context(), settledEvents(make([]string, 1201)...)); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestAskInBites(t *testing.T) {
 
 func TestVerdictsAskOnlyAboutWhatWouldBeMissed(t *testing.T) {
 	i := newInbox()
-	s := reconcile.NewSources([]reconcile.Source{i.source("query", state.Query)}, nil)
+	s := reconcile.NewSources([]reconcile.Source{i.source("query", state.Query)}, nil, nil)
 	now := time.Now()
 	e := settledEvents("open", "young", "reported", "dead", "twin", "baseline")
 	e[1].CreatedAt = now

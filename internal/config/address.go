@@ -144,6 +144,15 @@ func reaches(u *url.URL, listen string, names []string, local []netip.Addr) bool
 	return isLoopback(host) && (isLoopback(target) || isAnywhere(target))
 }
 
+// portIn is the port of a listener; "" for one that has none.
+func portIn(listen string) string {
+	_, port, err := net.SplitHostPort(listen)
+	if err != nil || strings.HasPrefix(listen, "unix:") {
+		return ""
+	}
+	return port
+}
+
 func portOf(u *url.URL) string {
 	switch {
 	case u.Port() != "":

@@ -108,8 +108,8 @@ func (d *decoder) checkTap() {
 	if d.config.Receiver.URL == "" {
 		d.wrong(d.at("seen"), "the tap has nowhere to pass pushes on to, write receiver.url")
 	}
-	if tap.Listen == d.config.Admin.Listen {
-		d.wrong(d.at("seen"), "the tap and admin.listen are both %s, write another port for one of them", tap.Listen)
+	if port := portIn(tap.Listen); port == portIn(d.config.Admin.Listen) && port != "" {
+		d.wrong(d.at("seen"), "the tap and admin.listen are both on port %s, write another one for one of them", port)
 	}
 }
 

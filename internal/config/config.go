@@ -162,6 +162,7 @@ type QuerySource struct {
 	Driver  string // DriverPostgres, DriverMySQL or DriverSQLite
 	DSN     secret.Secret
 	SQL     string        // with one parameter: the ids, or with Content the entities
+	written string        // SQL before the environment was put in
 	Content bool          // rows are event_type and entity_id, for a table without event ids
 	Timeout time.Duration // of one question
 }
@@ -178,6 +179,7 @@ const (
 type CommandSource struct {
 	Argv    []string
 	Timeout time.Duration // of one question
+	written []string      // Argv before the environment was put in
 }
 
 // Replay bounds the sending.

@@ -380,3 +380,21 @@ func TestPrintReadsBack(t *testing.T) {
 		}
 	}
 }
+
+// What a variable put into a command or a query is not shown: it may be a secret.
+func TestPrintShowsVariablesAsWritten(t *testing.T) {
+	c, _ := load(t, "seen:\n- command: {argv: [./have, --token, '${TOK}']}\n- query: {driver: sqlite, dsn: x.db, sql: \"SELECT '${TOK}' || ?\"}\n",
+		environ{"TOK": "s3cret"})
+	if c.Seen[0].Command.Argv[2] != "s3cret" || c.Seen[1].Query.SQL != "SELECT 's3cret' || ?" {
+		t.Fatalf("%+v", c.Seen)
+	}
+	asJSON, err := c.RedactedJSON(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{printed(t, c), string(asJSON)} {
+		if strings.Contains(text, "s3cret") || strings.Count(text, "${TOK}") != 2 {
+			t.Errorf("it shows\n%s", text)
+		}
+	}
+}

@@ -136,6 +136,12 @@ func headerEntries(headers map[string]secret.Secret) []entry {
 	return shown
 }
 
+// asWritten is a text that is shown as the file has it, with its variables.
+type (
+	asWritten     string
+	manyAsWritten []string
+)
+
 // items is a list of mappings.
 type items [][]entry
 

@@ -18,6 +18,12 @@ import (
 // defaultQuestion is how long a database or a program may take to answer.
 const defaultQuestion = 5 * time.Second
 
+// An answer may be ten seconds old at most when an event is sent.
+const (
+	tooLate   = 10 * time.Second
+	lateWords = "its timeout is so long that the answer is too old to be used, write less than 10s"
+)
+
 // seen reads a list of sources, each a mapping with its kind as the one key.
 func (d *decoder) seen(v value) {
 	if v.isNull() { // every item is commented out
@@ -50,7 +56,7 @@ func (d *decoder) source(item value) {
 			d.addSource(inner, s)
 		}
 	})
-	if kinds == 0 && item.isNull() {
+	if kinds == 0 && (item.isNull() || item.node != nil && item.node.Kind == yaml.MappingNode) {
 		d.wrong(item, "names no source, write `- %s: {}`", SourceReport)
 	}
 }
@@ -80,7 +86,7 @@ func (d *decoder) tap(v value) Source {
 
 // tapAddress is a listener that must be: a tap without one takes nothing.
 func tapAddress(text string) (string, error) {
-	if text == "" || strings.HasPrefix(text, "unix:") {
+	if text == "" || strings.HasPrefix(text, "unix:") || strings.HasSuffix(text, ":0") {
 		return "", errors.New("is no address for pushes, write 127.0.0.1:8711")
 	}
 	return listenAddress(text)
@@ -133,7 +139,7 @@ func (d *decoder) query(v value) Source {
 		"driver":   scalar(d, &q.Driver, oneOf(DriverPostgres, DriverMySQL, DriverSQLite)),
 		"dsn":      d.dsn(&dsn),
 		"dsn_file": d.secretFiles(&dsn),
-		"sql":      scalar(d, &q.SQL, some),
+		"sql":      d.sql(&q),
 		"content":  scalar(d, &q.Content, yesNo),
 		"timeout":  scalar(d, &q.Timeout, durationFrom(leastWait)),
 	})
@@ -154,15 +160,24 @@ func (d *decoder) queryFault(q QuerySource, key string) string {
 		return ""
 	case q.Driver == "":
 		return fmt.Sprintf("names no driver, write driver: %s, %s or %s", DriverPostgres, DriverMySQL, DriverSQLite)
+	case q.Timeout >= tooLate:
+		return lateWords
 	case q.DSN.IsZero():
 		return "does not say where the database is, write dsn: \"${DATABASE_URL}\""
 	case d.checks.Query == nil:
 		return ""
 	}
 	if err := d.checks.Query(q); err != nil {
-		return "sql: " + err.Error()
+		return err.Error()
 	}
 	return ""
+}
+
+func (d *decoder) sql(q *QuerySource) func(value) {
+	return func(v value) {
+		scalar(d, &q.SQL, some)(v)
+		q.written = v.raw()
+	}
 }
 
 // dsn is a secret that often is none: it warns of what is one, not of a path.
@@ -195,25 +210,30 @@ func hasPassword(dsn string) bool {
 func (d *decoder) command(v value) Source {
 	c := CommandSource{Timeout: defaultQuestion}
 	d.mapping(v, fields{
-		"argv":    d.argv(&c.Argv),
+		"argv":    d.argv(&c),
 		"timeout": scalar(d, &c.Timeout, durationFrom(leastWait)),
 	})
-	if len(c.Argv) == 0 && !d.undecided(v.key) {
+	switch {
+	case d.undecided(v.key):
+	case len(c.Argv) == 0:
 		d.wrong(v, "names no program, write argv: [./have, --ids]")
+	case c.Timeout >= tooLate:
+		d.wrong(v, "%s", lateWords)
 	}
 	return Source{Command: c}
 }
 
 // argv is a list of texts as they are: an argument may be empty, or there twice.
-func (d *decoder) argv(field *[]string) func(value) {
+// What is shown of them is what is written: a variable may hold a secret.
+func (d *decoder) argv(c *CommandSource) func(value) {
 	return func(v value) {
-		*field = nil
+		c.Argv, c.written = nil, nil
 		d.list(v, func(item value) {
 			if text, ok := d.text(item); ok {
-				*field = append(*field, text)
+				c.Argv, c.written = append(c.Argv, text), append(c.written, item.raw())
 			}
 		})
-		if len(*field) > 0 && (*field)[0] == "" {
+		if len(c.Argv) > 0 && c.Argv[0] == "" {
 			d.wrong(v, "its first item is empty, write the program's name there")
 		}
 	}
@@ -242,10 +262,9 @@ func (c *Config) sourceEntries(key string, s Source) []entry {
 	case SourceQuery:
 		add("driver", q.Driver)
 		inner = append(inner, c.secretEntry(under(key, s.Kind), "dsn", q.DSN))
-		add("sql", q.SQL)
-		inner = append(inner, entry{"content", q.Content}, entry{"timeout", FormatDuration(q.Timeout)})
+		inner = append(inner, entry{"sql", asWritten(q.written)}, entry{"content", q.Content}, entry{"timeout", FormatDuration(q.Timeout)})
 	case SourceCommand:
-		inner = append(inner, entry{"argv", s.Command.Argv}, entry{"timeout", FormatDuration(s.Command.Timeout)})
+		inner = append(inner, entry{"argv", manyAsWritten(s.Command.written)}, entry{"timeout", FormatDuration(s.Command.Timeout)})
 	}
 	return []entry{{s.Kind, inner}}
 }

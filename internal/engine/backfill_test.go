@@ -151,7 +151,7 @@ func TestDryRunReadsALogOnce(t *testing.T) {
 			}
 		}
 		l.engine.mu.Lock()
-		l.engine.parts.sources = reconcile.NewSources([]reconcile.Source{{Name: "log", Proof: state.Log, Recorder: log}}, nil)
+		l.engine.parts.sources = reconcile.NewSources([]reconcile.Source{{Name: "log", Proof: state.Log, Recorder: log}}, nil, nil)
 		l.engine.mu.Unlock()
 		pages := 0
 		r := BackfillRequest{History: state.History{Words: "all"}, DryRun: true}

@@ -11,6 +11,7 @@ import (
 
 	"backstop/internal/config"
 	"backstop/internal/exit"
+	"backstop/internal/secret"
 	"backstop/poller"
 	"backstop/reconcile"
 	"backstop/reconcile/query"
@@ -36,7 +37,7 @@ func (e *Engine) newSources(cfg *config.Config) (*reconcile.Sources, error) {
 		}
 		all = append(all, one)
 	}
-	sources := reconcile.NewSources(all, e.log)
+	sources := reconcile.NewSources(all, func() []string { return secretsOf(cfg) }, e.log)
 	e.holdings.keep(sources, held.closers)
 	return sources, nil
 }
@@ -121,6 +122,25 @@ func (unopened) Sync(context.Context) error { return nil }
 func (unopened) Peek(context.Context, func(state.Sighting)) error { return nil }
 
 func (unopened) Notice() string { return "it does not listen yet: restart backstop" }
+
+// secretsOf are the values of a configuration that nothing may show, whoever
+// says them: a program that fails may print what it was given.
+func secretsOf(cfg *config.Config) []string {
+	all := append([]secret.Secret{cfg.Heygen.APIKey, cfg.Heygen.AccessToken, cfg.Admin.Token}, cfg.Receiver.Secrets...)
+	for _, s := range cfg.Receiver.Headers {
+		all = append(all, s)
+	}
+	for _, s := range cfg.Seen {
+		all = append(all, s.Query.DSN)
+	}
+	var values []string
+	for _, s := range all {
+		if value, err := s.Value(); err == nil && value != "" {
+			values = append(values, value)
+		}
+	}
+	return values
+}
 
 // Takes reports whether the configuration has a source of a kind.
 func (e *Engine) Takes(kind string) bool {

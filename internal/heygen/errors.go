@@ -86,10 +86,9 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Kind, e.Cause}
 }
 
-// Clean makes text that came from outside fit for a message: printable, on one
-// line, without URL queries and without the given secrets, in whichever form, at
-// most 200 runes.
-func Clean(text string, secrets ...string) string {
+// Mask leaves the given secrets out of a text, in whichever form; those of under
+// four bytes are too short to be told from words.
+func Mask(text string, secrets ...string) string {
 	for _, s := range secrets {
 		if len(s) < 4 {
 			continue
@@ -98,6 +97,14 @@ func Clean(text string, secrets ...string) string {
 			text = strings.ReplaceAll(text, form, "…")
 		}
 	}
+	return text
+}
+
+// Clean makes text that came from outside fit for a message: printable, on one
+// line, without URL queries and without the given secrets, in whichever form, at
+// most 200 runes.
+func Clean(text string, secrets ...string) string {
+	text = Mask(text, secrets...)
 	const most = 200
 	var b strings.Builder
 	n := 0

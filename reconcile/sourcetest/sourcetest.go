@@ -95,7 +95,7 @@ func (b *bench) open() {
 	_, err = b.store.SetBaseline(time.Now().Add(-30 * 24 * time.Hour))
 	b.must(err)
 	b.source = b.p.Source(b.store)
-	b.sources = reconcile.NewSources([]reconcile.Source{b.source}, nil)
+	b.sources = reconcile.NewSources([]reconcile.Source{b.source}, nil, nil)
 }
 
 func (b *bench) close() {
