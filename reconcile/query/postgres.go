@@ -65,7 +65,7 @@ func postgresRemedy(code string) string {
 		return "correct sql"
 	case "42883", "42804":
 		return "name the type of the column: event_id = ANY($1::uuid[]) for one of uuid"
-	case "42P18":
+	case "42P18", "42P08":
 		return "name the type of the parameter: $1::text[]"
 	case "22P02":
 		return "ids are text: compare event_id::text = ANY($1)"

@@ -16,14 +16,14 @@ func TestSQLite(t *testing.T) {
 			w := &world{
 				driver: query.SQLite, dsn: path, admin: open(t, "sqlite", "file:"+uriPath(path)),
 				insert: "INSERT INTO inbox (event_id) VALUES (?)",
-				slow:   "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 10000000000) SELECT count(*) FROM n WHERE ? <> 'x'",
+				slow:   "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 10000000000) SELECT count(*) FROM n WHERE 'x' NOT IN (SELECT value FROM json_each(?))",
 				limit:  "no answer within",
 				writes: []string{
-					"INSERT INTO inbox (event_id) VALUES (?)",
-					"INSERT INTO inbox (event_id) VALUES (?) RETURNING event_id",
-					"UPDATE inbox SET received_at = 1 WHERE event_id <> ?",
-					"DELETE FROM inbox WHERE event_id <> ?",
-					"PRAGMA query_only = 0; DELETE FROM inbox WHERE event_id <> ?",
+					"INSERT INTO inbox (event_id) SELECT value FROM json_each(?)",
+					"INSERT INTO inbox (event_id) SELECT value FROM json_each(?) WHERE true RETURNING event_id",
+					"UPDATE inbox SET received_at = 1 WHERE event_id NOT IN (SELECT value FROM json_each(?))",
+					"DELETE FROM inbox WHERE event_id NOT IN (SELECT value FROM json_each(?))",
+					"PRAGMA query_only = 0; DELETE FROM inbox WHERE event_id NOT IN (SELECT value FROM json_each(?))",
 				},
 			}
 			w.exec(t, "PRAGMA journal_mode = "+mode)
