@@ -34,6 +34,8 @@ func (postgres) open(dsn string) (driver.Connector, string, error) {
 	return stdlib.GetConnector(*config, ping), config.Password, nil
 }
 
+func (postgres) idle() int { return connections }
+
 // bind needs no more than the limit: the transaction began as read only.
 func (postgres) bind(ctx context.Context, tx *sql.Tx, timeout time.Duration) error {
 	_, err := tx.ExecContext(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", max(timeout.Milliseconds(), 1)))

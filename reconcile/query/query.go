@@ -80,7 +80,7 @@ func New(o Options) (*Query, error) {
 	q.dialect = dialectOf(o.Driver)
 	q.db = sql.OpenDB(&connector{dialect: q.dialect, dsn: o.DSN, timeout: q.timeout + grace})
 	q.db.SetMaxOpenConns(connections)
-	q.db.SetMaxIdleConns(connections)
+	q.db.SetMaxIdleConns(q.dialect.idle())
 	q.db.SetConnMaxIdleTime(idle)
 	q.db.SetConnMaxLifetime(lifetime)
 	return q, nil

@@ -47,6 +47,10 @@ func readOnly(dsn string) string {
 	return name + "?" + strings.ReplaceAll(values.Encode(), "+", "%20")
 }
 
+// idle is 0, so that each question opens the file that is there now: a connection
+// holds on to the one that it opened, also when that was removed or replaced.
+func (sqLite) idle() int { return 0 }
+
 // bind also waits for a writer that keeps readers out, but never longer than for
 // a slow statement. That one is ended by the context: it runs in this process.
 func (sqLite) bind(ctx context.Context, tx *sql.Tx, timeout time.Duration) error {

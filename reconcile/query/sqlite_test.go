@@ -37,6 +37,7 @@ func TestSQLite(t *testing.T) {
 		})
 	}
 	t.Run("no file", noFile)
+	t.Run("moved file", movedFile)
 }
 
 func uriPath(path string) string {
@@ -106,4 +107,29 @@ func noFile(t *testing.T) {
 		t.Errorf("the missing file: %v", err)
 	}
 	says(t, refused(t, t.Context(), w.query(t, withDSN(other))), "not a database", "the dsn must name a database")
+}
+
+// movedFile: another file may take a database's place, as when a backup is put back, or none.
+func movedFile(t *testing.T) {
+	for _, mode := range []string{"delete", "wal"} {
+		dir := t.TempDir()
+		path, other := filepath.Join(dir, "inbox.db"), filepath.Join(dir, "other.db")
+		for file, id := range map[string]string{path: "evt_old", other: "evt_new"} {
+			w := &world{driver: query.SQLite, admin: open(t, "sqlite", "file:"+file), insert: "INSERT INTO inbox (event_id) VALUES (?)"}
+			w.exec(t, "PRAGMA journal_mode = "+mode)
+			w.follow(t, "SQLite")
+			w.has(t, id)
+		}
+		w := &world{driver: query.SQLite, dsn: path, ids: recipe(t, "SQLite")[1]}
+		q := w.query(t, nil)
+		want(t, q, []string{"evt_old", "evt_new"}, "evt_old")
+		if err := os.Rename(other, path); err != nil {
+			t.Fatal(err)
+		}
+		want(t, q, []string{"evt_old", "evt_new"}, "evt_new")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		says(t, refused(t, t.Context(), q), "unable to open database file", "does the file exist")
+	}
 }
