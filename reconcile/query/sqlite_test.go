@@ -100,9 +100,17 @@ func noFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := &world{driver: query.SQLite, ids: "SELECT event_id FROM inbox WHERE event_id IN (SELECT value FROM json_each(?))"}
-	for _, dsn := range []string{missing, "file:" + missing, "file:" + missing + "?mode=rwc"} {
-		says(t, refused(t, t.Context(), w.query(t, withDSN(dsn))), "unable to open database file", "does the file exist")
+	for _, dsn := range []string{missing, "file:" + missing, "file:" + missing + "?mode=rwc", "file:" + missing + "?vfs=unix&_key=hunter2#hunter2"} {
+		says(t, refused(t, t.Context(), w.query(t, withDSN(dsn))), "unable to open database file "+missing+" (14); does the file exist")
 	}
+	for _, dsn := range []string{"postgres://backstop:hunter2@db.internal/app", "backstop:hunter2@tcp(db.internal)/app", "host=db.internal password=hunter2"} {
+		says(t, refused(t, t.Context(), w.query(t, withDSN(dsn))), "unable to open database file of the dsn (14); ")
+	}
+	t.Chdir(dir)
+	for _, dsn := range []string{"missing.db", "./missing.db", "file:missing.db"} {
+		says(t, refused(t, t.Context(), w.query(t, withDSN(dsn))), "unable to open database file "+missing+" (14); ")
+	}
+	says(t, refused(t, t.Context(), w.query(t, withDSN("./mis\nsing.db"))), "unable to open database file "+dir+"/mis sing.db")
 	if _, err := os.Stat(missing); !os.IsNotExist(err) {
 		t.Errorf("the missing file: %v", err)
 	}
