@@ -59,13 +59,11 @@ func NewCommand(o CommandOptions) (*Command, error) {
 	return c, nil
 }
 
-// Have implements [Oracle]. A command that fails, is too slow or says too much
+// Have implements [Oracle]. With no events it runs the program all the same, with
+// empty input: so it can be tried. A command that fails, is too slow or says too much
 // gives no answer at all, whatever it printed before.
 func (c *Command) Have(ctx context.Context, events []heygen.Event) (map[string]bool, error) {
 	had := map[string]bool{}
-	if len(events) == 0 {
-		return had, nil
-	}
 	asked := make(map[string]bool, len(events))
 	var ids strings.Builder
 	for _, e := range events {

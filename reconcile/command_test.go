@@ -72,6 +72,8 @@ func wantNoAnswer(t *testing.T, c *Command, says string) {
 func TestCommandAnswers(t *testing.T) {
 	cat, _ := shell(t, "cat")
 	wantHad(t, cat, nil)
+	everything, _ := shell(t, "echo evt_1")
+	wantHad(t, everything, nil)
 	ids := []string{` `, `a b `, `"`, `\n`, `$HOME`, `-e`, `%s`, strings.Repeat("x", 512)}
 	wantHad(t, cat, ids, ids...)
 	windows, _ := shell(t, `printf 'evt_1\r\nevt_2 \r\n\r\nevt_9\r\nevt_3'`)
@@ -141,6 +143,19 @@ func TestCommandFails(t *testing.T) {
 	_, err := long.Have(t.Context(), askedFor("evt_1"))
 	if text := fmt.Sprint(err); len(text) > len("sh: exit 4: ")+200 || !strings.HasPrefix(text, "sh: exit 4: verbose") {
 		t.Errorf("%d bytes: %s", len(text), text)
+	}
+}
+
+// A program shows that it works, or why it does not, before there is anything to ask about.
+func TestCommandIsTried(t *testing.T) {
+	read, dir := shell(t, "wc -c >asked")
+	wantHad(t, read, nil)
+	if said, err := os.ReadFile(filepath.Join(dir, "asked")); err != nil || strings.TrimSpace(string(said)) != "0" {
+		t.Errorf("it read %q bytes: %v", said, err)
+	}
+	fails, _ := shell(t, "exit 3")
+	if had, err := fails.Have(t.Context(), nil); err == nil || had != nil {
+		t.Errorf("it answered %v", had)
 	}
 }
 

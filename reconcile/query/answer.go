@@ -12,13 +12,13 @@ import (
 // answer is what was asked and what came back.
 type answer struct {
 	content bool
-	asked   []string            // the parameter: distinct ids, or entities
+	asked   []string            // the parameter: distinct ids, or entities; never nil, which would be a NULL
 	wanted  map[string][]string // key of a row → the events that it proves
 	had     map[string]bool
 }
 
 func newAnswer(events []heygen.Event, content bool) *answer {
-	a := &answer{content: content, wanted: map[string][]string{}, had: map[string]bool{}}
+	a := &answer{content: content, asked: []string{}, wanted: map[string][]string{}, had: map[string]bool{}}
 	known := map[string]bool{}
 	for _, e := range events {
 		param, key := e.ID, e.ID
