@@ -132,13 +132,26 @@ func (c *Command) explain(err error, said string) error {
 	case errors.Is(err, exec.ErrWaitDelay):
 		return errors.New("it ended, but something that it started keeps its output open; let it wait for that, or send that output elsewhere")
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
-		return errors.New("there is no such program, or not the one that its first line names; write its full path in argv")
+		return errors.New(c.absent())
 	case errors.Is(err, fs.ErrPermission):
 		return errors.New("this user may not execute it; chmod +x it")
 	case errors.Is(err, syscall.ENOEXEC):
 		return errors.New("it is no program; let it begin with #!/bin/sh or the like")
 	}
 	return errors.New(heygen.Clean(err.Error()))
+}
+
+// absent says which program was looked for, and where.
+func (c *Command) absent() string {
+	program := heygen.Clean(c.argv[0])
+	switch {
+	case !strings.Contains(c.argv[0], "/"):
+		return fmt.Sprintf("there is no program %s in PATH; write its full path in argv", program)
+	case filepath.IsAbs(c.argv[0]):
+		return fmt.Sprintf("there is no program %s, or not the one that its first line names; correct argv", program)
+	}
+	return fmt.Sprintf("there is no program %s, or not the one that its first line names; "+
+		"a relative path is relative to the working directory of backstop: write its full path in argv", program)
 }
 
 func ended(exit *exec.ExitError) string {

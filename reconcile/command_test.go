@@ -170,12 +170,19 @@ func TestCommandCannotStart(t *testing.T) {
 		}
 	}
 	for program, says := range map[string]string{
-		"./missing": "missing: there is no such program", "no-such-program": "no-such-program: there is no such program",
-		"./plain": "plain: this user may not execute it", "./text": "text: it is no program", "./lost": "lost: there is no such program",
+		"./missing":             "missing: there is no program ./missing, or not the one that its first line names; a relative path is relative to the working directory of backstop",
+		"no-such-program":       "no-such-program: there is no program no-such-program in PATH; write its full path in argv",
+		"/no/such/program":      "program: there is no program /no/such/program, or not",
+		"../no\nsuch\x1b[31m/x": "x: there is no program ../no such [31m/x, or not",
+		"./plain":               "plain: this user may not execute it", "./text": "text: it is no program", "./lost": "lost: there is no program ./lost, or not the one that its first line names",
 	} {
-		wantNoAnswer(t, command(t, CommandOptions{Argv: []string{program, "--token=hunter2"}, Dir: dir}), says)
+		c := command(t, CommandOptions{Argv: []string{program, "--token=hunter2"}, Dir: dir})
+		wantNoAnswer(t, c, says)
+		if _, err := c.Have(t.Context(), nil); strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("an argument is in %q", err)
+		}
 	}
-	wantNoAnswer(t, command(t, CommandOptions{Argv: []string{"true"}, Dir: filepath.Join(dir, "none")}), "there is no such")
+	wantNoAnswer(t, command(t, CommandOptions{Argv: []string{"true"}, Dir: filepath.Join(dir, "none")}), "there is no program")
 }
 
 // What a command started ends with it, and nothing of it can keep us waiting.
