@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,6 +45,9 @@ type Command struct {
 	argv    []string
 	dir     string
 	timeout time.Duration
+
+	matched  atomic.Bool  // an id that was asked for came back, in this process
+	stranger atomic.Int64 // how many came back that were not
 }
 
 // NewCommand checks that there is a program to start; whether it can be started
@@ -75,11 +79,30 @@ func (c *Command) Have(ctx context.Context, events []heygen.Event) (map[string]b
 		return nil, fmt.Errorf("%s: %w", heygen.Clean(filepath.Base(c.argv[0])), err)
 	}
 	for line := range strings.Lines(said) {
-		if id := strings.TrimRight(line, "\r\n"); asked[id] {
+		switch id := strings.TrimRight(line, "\r\n"); {
+		case asked[id]:
 			had[id] = true
+			c.matched.Store(true)
+		case id != "" && len(asked) > 0:
+			c.stranger.Add(1)
 		}
 	}
 	return had, nil
+}
+
+// Notice is what a person should know although nothing failed; "" when there is
+// nothing to say. It counts over the life of the process, and may be called at
+// any time.
+func (c *Command) Notice() string {
+	n := c.stranger.Load()
+	if n == 0 || c.matched.Load() {
+		return ""
+	}
+	what := "ids"
+	if n == 1 {
+		what = "id"
+	}
+	return fmt.Sprintf("it answered with %d %s that it was not asked for, and with none that it was: check what it prints", n, what)
 }
 
 // run starts the program in a process group of its own, so that what it starts

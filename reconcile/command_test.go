@@ -159,6 +159,32 @@ func TestCommandIsTried(t *testing.T) {
 	}
 }
 
+// A program that prints something else is asked in vain, and a person must know; one that prints all it has is none.
+func TestCommandNotices(t *testing.T) {
+	c, dir := shell(t, "cat FILE")
+	for _, step := range []struct {
+		asked      []string
+		says, want string
+	}{
+		{nil, "row 1\nrow 2\n", ""},
+		{[]string{"evt_1"}, "", ""},
+		{[]string{"evt_1", "evt_2"}, "row 1\n\n", "it answered with 1 id that it was not asked for, and with none that it was: check what it prints"},
+		{[]string{"evt_1"}, "row 1\nrow 2\n", "it answered with 3 ids that it was not asked for, and with none that it was: check what it prints"},
+		{[]string{"evt_1"}, "row 1\nevt_1\n", ""},
+		{[]string{"evt_2"}, "row 1\n", ""},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "FILE"), []byte(step.says), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Have(t.Context(), askedFor(step.asked...)); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Notice(); got != step.want {
+			t.Errorf("after %q it says %q, want %q", step.says, got, step.want)
+		}
+	}
+}
+
 func TestCommandCannotStart(t *testing.T) {
 	dir := t.TempDir()
 	for name, f := range map[string]struct {

@@ -15,6 +15,7 @@ type answer struct {
 	asked   []string            // the parameter: distinct ids, or entities; never nil, which would be a NULL
 	wanted  map[string][]string // key of a row → the events that it proves
 	had     map[string]bool
+	strange int64 // rows that were not asked for
 }
 
 func newAnswer(events []heygen.Event, content bool) *answer {
@@ -92,6 +93,9 @@ func (a *answer) take(values []sql.NullString) {
 	events, ok := a.wanted[keyOf(exact...)]
 	if !ok {
 		events = a.wanted[keyOf(trimmed...)]
+	}
+	if len(events) == 0 && len(a.asked) > 0 {
+		a.strange++
 	}
 	for _, id := range events {
 		a.had[id] = true

@@ -7,6 +7,8 @@ package query
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	"backstop/internal/heygen"
@@ -66,6 +68,9 @@ type Query struct {
 	sql     string
 	content bool
 	timeout time.Duration
+
+	matched  atomic.Bool  // something that was asked for came back, in this process
+	stranger atomic.Int64 // how many rows came back that were not
 }
 
 // New checks the options and connects to nothing: the first question does.
@@ -101,7 +106,29 @@ func (q *Query) Have(ctx context.Context, events []heygen.Event) (map[string]boo
 	if err := q.ask(bounded, a); err != nil {
 		return nil, q.explain(ctx, err)
 	}
+	q.stranger.Add(a.strange)
+	if len(a.had) > 0 {
+		q.matched.Store(true)
+	}
 	return a.had, nil
+}
+
+// Notice is what a person should know although nothing failed; "" when there is
+// nothing to say. It counts over the life of the process, and may be called at
+// any time.
+func (q *Query) Notice() string {
+	n := q.stranger.Load()
+	if n == 0 || q.matched.Load() {
+		return ""
+	}
+	what, remedy := "id", ""
+	if q.content {
+		what, remedy = "row", ": event_type as HeyGen writes it first, entity second"
+	}
+	if n > 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("it answered with %d %s that it was not asked for, and with none that it was: check what it selects%s", n, what, remedy)
 }
 
 // ask runs the statement and reads its rows. The transaction is always rolled

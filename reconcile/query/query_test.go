@@ -22,6 +22,8 @@ func every(t *testing.T, w *world) {
 	t.Run("slow", func(t *testing.T) { slow(t, w) })
 	t.Run("cancel", func(t *testing.T) { cancelled(t, w) })
 	t.Run("wrong", func(t *testing.T) { wrong(t, w) })
+	t.Run("notices", func(t *testing.T) { notices(t, w) })
+	t.Run("notices columns", func(t *testing.T) { noticesColumns(t, w) })
 	t.Run("tried", func(t *testing.T) { tried(t, w) })
 }
 
