@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,6 +45,9 @@ type Command struct {
 	argv    []string
 	dir     string
 	timeout time.Duration
+
+	matched  atomic.Bool  // an id that was asked for came back, in this process
+	stranger atomic.Int64 // how many came back that were not
 }
 
 // NewCommand checks that there is a program to start; whether it can be started
@@ -59,13 +63,11 @@ func NewCommand(o CommandOptions) (*Command, error) {
 	return c, nil
 }
 
-// Have implements [Oracle]. A command that fails, is too slow or says too much
+// Have implements [Oracle]. With no events it runs the program all the same, with
+// empty input: so it can be tried. A command that fails, is too slow or says too much
 // gives no answer at all, whatever it printed before.
 func (c *Command) Have(ctx context.Context, events []heygen.Event) (map[string]bool, error) {
 	had := map[string]bool{}
-	if len(events) == 0 {
-		return had, nil
-	}
 	asked := make(map[string]bool, len(events))
 	var ids strings.Builder
 	for _, e := range events {
@@ -77,11 +79,30 @@ func (c *Command) Have(ctx context.Context, events []heygen.Event) (map[string]b
 		return nil, fmt.Errorf("%s: %w", heygen.Clean(filepath.Base(c.argv[0])), err)
 	}
 	for line := range strings.Lines(said) {
-		if id := strings.TrimRight(line, "\r\n"); asked[id] {
+		switch id := strings.TrimRight(line, "\r\n"); {
+		case asked[id]:
 			had[id] = true
+			c.matched.Store(true)
+		case id != "" && len(asked) > 0:
+			c.stranger.Add(1)
 		}
 	}
 	return had, nil
+}
+
+// Notice is what a person should know although nothing failed; "" when there is
+// nothing to say. It counts over the life of the process, and may be called at
+// any time.
+func (c *Command) Notice() string {
+	n := c.stranger.Load()
+	if n == 0 || c.matched.Load() {
+		return ""
+	}
+	what := "ids"
+	if n == 1 {
+		what = "id"
+	}
+	return fmt.Sprintf("it answered with %d %s that it was not asked for, and with none that it was: check what it prints", n, what)
 }
 
 // run starts the program in a process group of its own, so that what it starts
@@ -134,13 +155,26 @@ func (c *Command) explain(err error, said string) error {
 	case errors.Is(err, exec.ErrWaitDelay):
 		return errors.New("it ended, but something that it started keeps its output open; let it wait for that, or send that output elsewhere")
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
-		return errors.New("there is no such program, or not the one that its first line names; write its full path in argv")
+		return errors.New(c.absent())
 	case errors.Is(err, fs.ErrPermission):
 		return errors.New("this user may not execute it; chmod +x it")
 	case errors.Is(err, syscall.ENOEXEC):
 		return errors.New("it is no program; let it begin with #!/bin/sh or the like")
 	}
 	return errors.New(heygen.Clean(err.Error()))
+}
+
+// absent says which program was looked for, and where.
+func (c *Command) absent() string {
+	program := heygen.Clean(c.argv[0])
+	switch {
+	case !strings.Contains(c.argv[0], "/"):
+		return fmt.Sprintf("there is no program %s in PATH; write its full path in argv", program)
+	case filepath.IsAbs(c.argv[0]):
+		return fmt.Sprintf("there is no program %s, or not the one that its first line names; correct argv", program)
+	}
+	return fmt.Sprintf("there is no program %s, or not the one that its first line names; "+
+		"a relative path is relative to the working directory of backstop: write its full path in argv", program)
 }
 
 func ended(exit *exec.ExitError) string {

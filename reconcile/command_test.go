@@ -72,6 +72,8 @@ func wantNoAnswer(t *testing.T, c *Command, says string) {
 func TestCommandAnswers(t *testing.T) {
 	cat, _ := shell(t, "cat")
 	wantHad(t, cat, nil)
+	everything, _ := shell(t, "echo evt_1")
+	wantHad(t, everything, nil)
 	ids := []string{` `, `a b `, `"`, `\n`, `$HOME`, `-e`, `%s`, strings.Repeat("x", 512)}
 	wantHad(t, cat, ids, ids...)
 	windows, _ := shell(t, `printf 'evt_1\r\nevt_2 \r\n\r\nevt_9\r\nevt_3'`)
@@ -144,6 +146,45 @@ func TestCommandFails(t *testing.T) {
 	}
 }
 
+// A program shows that it works, or why it does not, before there is anything to ask about.
+func TestCommandIsTried(t *testing.T) {
+	read, dir := shell(t, "wc -c >asked")
+	wantHad(t, read, nil)
+	if said, err := os.ReadFile(filepath.Join(dir, "asked")); err != nil || strings.TrimSpace(string(said)) != "0" {
+		t.Errorf("it read %q bytes: %v", said, err)
+	}
+	fails, _ := shell(t, "exit 3")
+	if had, err := fails.Have(t.Context(), nil); err == nil || had != nil {
+		t.Errorf("it answered %v", had)
+	}
+}
+
+// A program that prints something else is asked in vain, and a person must know; one that prints all it has is none.
+func TestCommandNotices(t *testing.T) {
+	c, dir := shell(t, "cat FILE")
+	for _, step := range []struct {
+		asked      []string
+		says, want string
+	}{
+		{nil, "row 1\nrow 2\n", ""},
+		{[]string{"evt_1"}, "", ""},
+		{[]string{"evt_1", "evt_2"}, "row 1\n\n", "it answered with 1 id that it was not asked for, and with none that it was: check what it prints"},
+		{[]string{"evt_1"}, "row 1\nrow 2\n", "it answered with 3 ids that it was not asked for, and with none that it was: check what it prints"},
+		{[]string{"evt_1"}, "row 1\nevt_1\n", ""},
+		{[]string{"evt_2"}, "row 1\n", ""},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "FILE"), []byte(step.says), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Have(t.Context(), askedFor(step.asked...)); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Notice(); got != step.want {
+			t.Errorf("after %q it says %q, want %q", step.says, got, step.want)
+		}
+	}
+}
+
 func TestCommandCannotStart(t *testing.T) {
 	dir := t.TempDir()
 	for name, f := range map[string]struct {
@@ -155,12 +196,19 @@ func TestCommandCannotStart(t *testing.T) {
 		}
 	}
 	for program, says := range map[string]string{
-		"./missing": "missing: there is no such program", "no-such-program": "no-such-program: there is no such program",
-		"./plain": "plain: this user may not execute it", "./text": "text: it is no program", "./lost": "lost: there is no such program",
+		"./missing":             "missing: there is no program ./missing, or not the one that its first line names; a relative path is relative to the working directory of backstop",
+		"no-such-program":       "no-such-program: there is no program no-such-program in PATH; write its full path in argv",
+		"/no/such/program":      "program: there is no program /no/such/program, or not",
+		"../no\nsuch\x1b[31m/x": "x: there is no program ../no such [31m/x, or not",
+		"./plain":               "plain: this user may not execute it", "./text": "text: it is no program", "./lost": "lost: there is no program ./lost, or not the one that its first line names",
 	} {
-		wantNoAnswer(t, command(t, CommandOptions{Argv: []string{program, "--token=hunter2"}, Dir: dir}), says)
+		c := command(t, CommandOptions{Argv: []string{program, "--token=hunter2"}, Dir: dir})
+		wantNoAnswer(t, c, says)
+		if _, err := c.Have(t.Context(), nil); strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("an argument is in %q", err)
+		}
 	}
-	wantNoAnswer(t, command(t, CommandOptions{Argv: []string{"true"}, Dir: filepath.Join(dir, "none")}), "there is no such")
+	wantNoAnswer(t, command(t, CommandOptions{Argv: []string{"true"}, Dir: filepath.Join(dir, "none")}), "there is no program")
 }
 
 // What a command started ends with it, and nothing of it can keep us waiting.

@@ -44,6 +44,7 @@ type Log struct {
 	lines  *lineReader
 	source string     // what the position is kept under
 	mu     sync.Mutex // held by Sync: two at once would read the same lines
+	heard  logHeard
 }
 
 var _ Recorder = (*Log)(nil)
@@ -74,26 +75,38 @@ func NewLog(o LogOptions) (*Log, error) {
 func (l *Log) Sync(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.read(ctx, l.o.Logger, l.o.Records.RecordRead)
+	read, err := l.read(ctx, l.o.Logger, func(now time.Time, b *batch, position []byte) error {
+		if err := l.o.Records.RecordRead(now, b.seen, l.source, position); err != nil {
+			return err
+		}
+		l.heard.add(b.counts)
+		return nil
+	})
+	if l.heard.ended(read) {
+		l.o.Logger.Warn("lines of a log with a 2xx name no event: pushes without an id are not matched by it; use the tap", "source", l.source)
+	}
+	return err
 }
 
 // Peek tells what Sync would record.
 func (l *Log) Peek(ctx context.Context, tell func(state.Sighting)) error {
-	return l.read(ctx, slog.New(slog.DiscardHandler), func(_ time.Time, seen []state.Sighting, _ string, _ []byte) error {
-		for _, one := range seen {
+	_, err := l.read(ctx, slog.New(slog.DiscardHandler), func(_ time.Time, b *batch, _ []byte) error {
+		for _, one := range b.seen {
 			tell(one)
 		}
 		return nil
 	})
+	return err
 }
 
-// keeping is RecordRead, or what stands for it.
-type keeping func(now time.Time, seen []state.Sighting, source string, position []byte) error
+// keeping takes a batch and the position behind it.
+type keeping func(now time.Time, b *batch, position []byte) error
 
-func (l *Log) read(ctx context.Context, logger *slog.Logger, keep keeping) error {
+// read gives what the lines told that were kept.
+func (l *Log) read(ctx context.Context, logger *slog.Logger, keep keeping) (lineCounts, error) {
 	before, err := l.o.Records.ReadPosition(l.source)
 	if err != nil {
-		return fmt.Errorf("read the %s: %w", l.source, err)
+		return lineCounts{}, fmt.Errorf("read the %s: %w", l.source, err)
 	}
 	b := &batch{log: l, logger: logger, keep: keep, now: l.o.Now()}
 	if l.o.Journal != "" {
@@ -101,8 +114,8 @@ func (l *Log) read(ctx context.Context, logger *slog.Logger, keep keeping) error
 	} else {
 		err = l.readFiles(ctx, b, before)
 	}
-	logger.Debug("log read", "source", l.source, "lines", b.lines, "pushes", b.pushes, "passed_over", b.lines-b.pushes)
-	return err
+	logger.Debug("log read", "source", l.source, "lines", b.kept.lines, "pushes", b.kept.pushes, "passed_over", b.kept.lines-b.kept.pushes)
+	return b.kept, err
 }
 
 // batch gathers what lines show, and hands it on with the position behind them.
@@ -112,23 +125,27 @@ type batch struct {
 	keep   keeping
 	now    time.Time
 
-	seen          []state.Sighting
-	bytes         int // read since the last flush
-	lines, pushes int
+	seen   []state.Sighting
+	bytes  int        // read since the last flush
+	counts lineCounts // since then
+	kept   lineCounts // before it
 }
 
 // add takes one line; at is when it was written, zero where only the line knows.
 func (b *batch) add(line []byte, at time.Time) {
-	b.lines++
+	b.counts.lines++
 	b.bytes += len(line) + 1
-	one, ok := b.log.lines.sighting(line, b.now)
+	one, accepted, ok := b.log.lines.sighting(line, b.now)
 	if !ok {
+		if accepted {
+			b.counts.nameless++
+		}
 		return
 	}
 	if one.At.IsZero() {
 		one.At = at
 	}
-	b.pushes++
+	b.counts.pushes++
 	b.seen = append(b.seen, one)
 }
 
@@ -141,9 +158,10 @@ func (b *batch) flush(ctx context.Context, position []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.keep(b.now, b.seen, b.log.source, position); err != nil {
+	if err := b.keep(b.now, b, position); err != nil {
 		return err
 	}
-	b.seen, b.bytes = b.seen[:0], 0
+	b.kept.add(b.counts)
+	b.seen, b.bytes, b.counts = b.seen[:0], 0, lineCounts{}
 	return nil
 }

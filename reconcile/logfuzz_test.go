@@ -30,12 +30,12 @@ func FuzzLogLine(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		one, ok := byPath.sighting(line, logNow())
+		one, _, ok := byPath.sighting(line, logNow())
 		fits(t, line, one, ok)
 		if want := idOf(line); ok && one.ID != want {
 			t.Errorf("%q has the id %q, want %q", line, one.ID, want)
 		}
-		one, ok = byPattern.sighting(line, logNow())
+		one, _, ok = byPattern.sighting(line, logNow())
 		fits(t, line, one, ok)
 		whole(t, line)
 	})

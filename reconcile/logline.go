@@ -26,22 +26,24 @@ func newLineReader(pattern string, f LogFields) (*lineReader, error) {
 	return pathReader(f)
 }
 
-// sighting gives what a line proves: a push that was answered with a 2xx, by its id, its content, or both.
-func (r *lineReader) sighting(line []byte, now time.Time) (one state.Sighting, ok bool) {
+// sighting gives what a line proves: a push that was answered with a 2xx, by its id, its content, or both. accepted says
+// that the line tells of a 2xx, also where it proves nothing.
+func (r *lineReader) sighting(line []byte, now time.Time) (one state.Sighting, accepted, ok bool) {
 	values, ok := r.values(line)
-	if !ok || r.fields[fieldStatus] && !handled(string(values[fieldStatus])) {
-		return one, false
+	accepted = ok && r.fields[fieldStatus] && handled(string(values[fieldStatus]))
+	if !ok || r.fields[fieldStatus] && !accepted {
+		return one, false, false
 	}
 	if id := string(values[fieldEventID]); id != "-" && heygen.PrintableID(id) {
 		one.ID = id
 	}
 	one.Fact = content(string(values[fieldEventType]), values[fieldEventData])
 	if one.ID == "" && one.Fact.IsZero() {
-		return one, false
+		return one, accepted, false
 	}
 	one.At = receivedAt(string(values[fieldReceivedAt]), now)
 	one.Proof = state.Log
-	return one, true
+	return one, accepted, true
 }
 
 // content is the content key of a push; none of what is no JSON object.

@@ -61,7 +61,7 @@ func TestLogLines(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, ok := r.sighting([]byte(tt.line), logNow())
+			got, _, ok := r.sighting([]byte(tt.line), logNow())
 			if !tt.none {
 				tt.want.Proof = state.Log
 			}

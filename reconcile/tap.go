@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -178,6 +179,19 @@ func (t *Tap) saw(h http.Header, body []byte) {
 // Unmatchable is how many pushes the receiver took that prove nothing: they
 // have neither an id nor content that can be matched.
 func (t *Tap) Unmatchable() int64 { return t.unmatchable.Load() }
+
+// Notice is what a person should know although nothing failed; "" when there is nothing to say. It counts over the life of
+// the process, and may be called at any time.
+func (t *Tap) Notice() string {
+	switch n := t.Unmatchable(); n {
+	case 0:
+		return ""
+	case 1:
+		return "1 push that the receiver took has neither an id nor content that can be matched"
+	default:
+		return fmt.Sprintf("%d pushes that the receiver took have neither an id nor content that can be matched", n)
+	}
+}
 
 // Run records what is queued until ctx ends, then what is left. End ctx after
 // the last request. A full state is tried again each minute, and what is queued

@@ -135,6 +135,9 @@ func TestTapNeverWaitsForTheDisk(t *testing.T) {
 func TestTapCountsWhatProvesNothing(t *testing.T) {
 	w := newTapWorld(t, "/", variedAnswer)
 	send(t, w.front.URL, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+	if said := w.tap.Notice(); !strings.HasPrefix(said, "1 push that the receiver took has neither") {
+		t.Errorf("it says %q", said)
+	}
 	if w.tap.Unmatchable() != 1 || len(w.queued()) != 0 {
 		t.Errorf("%d unmatchable, %d queued", w.tap.Unmatchable(), len(w.queued()))
 	}

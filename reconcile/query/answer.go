@@ -12,13 +12,14 @@ import (
 // answer is what was asked and what came back.
 type answer struct {
 	content bool
-	asked   []string            // the parameter: distinct ids, or entities
+	asked   []string            // the parameter: distinct ids, or entities; never nil, which would be a NULL
 	wanted  map[string][]string // key of a row → the events that it proves
 	had     map[string]bool
+	strange int64 // rows that were not asked for
 }
 
 func newAnswer(events []heygen.Event, content bool) *answer {
-	a := &answer{content: content, wanted: map[string][]string{}, had: map[string]bool{}}
+	a := &answer{content: content, asked: []string{}, wanted: map[string][]string{}, had: map[string]bool{}}
 	known := map[string]bool{}
 	for _, e := range events {
 		param, key := e.ID, e.ID
@@ -92,6 +93,9 @@ func (a *answer) take(values []sql.NullString) {
 	events, ok := a.wanted[keyOf(exact...)]
 	if !ok {
 		events = a.wanted[keyOf(trimmed...)]
+	}
+	if len(events) == 0 && len(a.asked) > 0 {
+		a.strange++
 	}
 	for _, id := range events {
 		a.had[id] = true

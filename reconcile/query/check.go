@@ -35,7 +35,17 @@ func example(driver string) string {
 	return "SELECT event_id FROM inbox WHERE event_id IN (SELECT value FROM json_each(?))"
 }
 
-var numbered = regexp.MustCompile(`\$[0-9]+`)
+var (
+	numbered = regexp.MustCompile(`\$[0-9]+`)
+
+	// asArray finds $1 where an array belongs: in ANY ($1), or with the type of one.
+	asArray = regexp.MustCompile(`(?i)(?:\b(?:any|all|some)\s*\([\s(]*\$1\b` +
+		`|(?:\$1[\s)]*::|\bcast\s*\([\s(]*\$1[\s)]*\sas\s)` +
+		`\s*[\w.]*(?:\s+varying)?\s*(?:\([\d\s]*\))?\s*(?:\[|\barray\b))`)
+
+	// asList finds what reads a JSON array.
+	asList = regexp.MustCompile(`(?i)\b(?:jsonb?_each|jsonb?_tree|json_table|json_contains|json_overlaps|json_search)\s*\(|\bmember\s+of\b`)
+)
 
 func checkNumbered(sql string) error {
 	found := numbered.FindAllString(sql, -1)
@@ -47,12 +57,18 @@ func checkNumbered(sql string) error {
 			return fmt.Errorf("sql has %s, but only $1 is given; write %s", parameter, example(Postgres))
 		}
 	}
+	if !asArray.MatchString(sql) { // the server would compare with the text of the array, and find nothing
+		return errors.New("sql takes $1 for one id, but $1 is an array; compare with = ANY($1), or write its type, $1::text[]")
+	}
 	return nil
 }
 
 func checkMark(driver, sql string) error {
 	if n := strings.Count(sql, "?"); n != 1 {
 		return fmt.Errorf("sql has %d question marks, not one for the ids that are asked for; write %s", n, example(driver))
+	}
+	if !asList.MatchString(sql) { // as above
+		return fmt.Errorf("sql takes ? for one id, but ? is a JSON array; write %s", example(driver))
 	}
 	return nil
 }

@@ -15,6 +15,8 @@ type dialect interface {
 	// open reads a DSN. The password is given apart, so that it can be kept out
 	// of messages; an error holds nothing of the DSN.
 	open(dsn string) (c driver.Connector, password string, err error)
+	// idle is how many connections stay open between questions.
+	idle() int
 	// bind limits what the transaction may do and for how long.
 	bind(ctx context.Context, tx *sql.Tx, timeout time.Duration) error
 	// param is the one parameter of a question.

@@ -13,15 +13,15 @@ func TestMariaDB(t *testing.T) {
 	w := &world{
 		driver: query.MySQL, server: s, admin: open(t, "mysql", s.DSN), dsn: mariaDSN(s, "change me"),
 		insert:  "INSERT INTO inbox (event_id) VALUES (?)",
-		slow:    "SELECT SLEEP(60) FROM DUAL WHERE ? <> 'x'",
+		slow:    "SELECT SLEEP(60) FROM DUAL WHERE NOT JSON_CONTAINS(?, '\"x\"')",
 		limit:   "max_statement_time",
 		running: "SELECT count(*) FROM information_schema.processlist WHERE user = 'backstop' AND command <> 'Sleep'",
 		writes: []string{
-			"INSERT INTO inbox (event_id) VALUES (left(?, 9))",
-			"UPDATE inbox SET received_at = now() WHERE event_id <> ?",
-			"DELETE FROM inbox WHERE event_id <> ?",
-			"DELETE FROM inbox WHERE event_id <> ? RETURNING event_id",
-			"SELECT clear(?)",
+			"INSERT INTO inbox (event_id) SELECT left(id, 9) FROM JSON_TABLE(?, '$[*]' COLUMNS (id TEXT PATH '$')) AS asked",
+			"UPDATE inbox SET received_at = now() WHERE NOT JSON_CONTAINS(?, JSON_QUOTE(event_id))",
+			"DELETE FROM inbox WHERE NOT JSON_CONTAINS(?, JSON_QUOTE(event_id))",
+			"DELETE FROM inbox WHERE NOT JSON_CONTAINS(?, JSON_QUOTE(event_id)) RETURNING event_id",
+			"SELECT clear(?) FROM DUAL WHERE NOT JSON_CONTAINS('[]', '1')",
 		},
 	}
 	w.follow(t, "MariaDB and MySQL")
@@ -96,14 +96,14 @@ func mariaIndex(t *testing.T, w *world) {
 func mariaSlow(t *testing.T, w *world) {
 	sleeping := w.slow
 	defer func() { w.slow = sleeping }()
-	w.slow = "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 4000) SELECT count(*) FROM n a, n b, n c WHERE a.i + b.i + c.i > length(?)"
+	w.slow = "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 4000) SELECT count(*) FROM n a, n b, n c WHERE a.i + b.i + c.i > JSON_CONTAINS(?, 1)"
 	slow(t, w)
 }
 
 func mariaRefusals(t *testing.T, w *world) {
 	w.exec(t, "CREATE DATABASE hidden")
 	w.exec(t, "CREATE TABLE hidden.inbox (event_id TEXT)")
-	hidden := w.query(t, asking("SELECT event_id FROM hidden.inbox WHERE event_id = ?"))
+	hidden := w.query(t, asking("SELECT event_id FROM hidden.inbox WHERE JSON_CONTAINS(?, JSON_QUOTE(event_id))"))
 	says(t, refused(t, t.Context(), hidden), "SELECT command denied", "grant select")
 	for name, tt := range map[string]struct{ dsn, says string }{
 		"password":      {mariaDSN(w.server, "hunter2"), "Access denied for user 'backstop'"},

@@ -32,6 +32,8 @@ func (mySQL) open(dsn string) (driver.Connector, string, error) {
 	return c, config.Passwd, nil
 }
 
+func (mySQL) idle() int { return connections }
+
 // bind sets the limit of the session in every question: behind a proxy it may be
 // another session each time.
 func (mySQL) bind(ctx context.Context, tx *sql.Tx, timeout time.Duration) error {

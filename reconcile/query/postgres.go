@@ -34,6 +34,8 @@ func (postgres) open(dsn string) (driver.Connector, string, error) {
 	return stdlib.GetConnector(*config, ping), config.Password, nil
 }
 
+func (postgres) idle() int { return connections }
+
 // bind needs no more than the limit: the transaction began as read only.
 func (postgres) bind(ctx context.Context, tx *sql.Tx, timeout time.Duration) error {
 	_, err := tx.ExecContext(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", max(timeout.Milliseconds(), 1)))
@@ -65,7 +67,7 @@ func postgresRemedy(code string) string {
 		return "correct sql"
 	case "42883", "42804":
 		return "name the type of the column: event_id = ANY($1::uuid[]) for one of uuid"
-	case "42P18":
+	case "42P18", "42P08":
 		return "name the type of the parameter: $1::text[]"
 	case "22P02":
 		return "ids are text: compare event_id::text = ANY($1)"

@@ -7,6 +7,8 @@ package query
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	"backstop/internal/heygen"
@@ -66,6 +68,9 @@ type Query struct {
 	sql     string
 	content bool
 	timeout time.Duration
+
+	matched  atomic.Bool  // something that was asked for came back, in this process
+	stranger atomic.Int64 // how many rows came back that were not
 }
 
 // New checks the options and connects to nothing: the first question does.
@@ -80,7 +85,7 @@ func New(o Options) (*Query, error) {
 	q.dialect = dialectOf(o.Driver)
 	q.db = sql.OpenDB(&connector{dialect: q.dialect, dsn: o.DSN, timeout: q.timeout + grace})
 	q.db.SetMaxOpenConns(connections)
-	q.db.SetMaxIdleConns(connections)
+	q.db.SetMaxIdleConns(q.dialect.idle())
 	q.db.SetConnMaxIdleTime(idle)
 	q.db.SetConnMaxLifetime(lifetime)
 	return q, nil
@@ -89,21 +94,41 @@ func New(o Options) (*Query, error) {
 // Close closes the connections; a question that is being asked fails.
 func (q *Query) Close() error { return q.db.Close() }
 
-// Have gives the ids of those events that the database has. An error means that
+// Have gives the ids of those events that the database has. With no events it
+// asks all the same, with an empty list: so a query can be tried. An error means that
 // nothing is known of any of them; it is one line for people and holds no
 // password. When ctx is canceled it returns at once, with an error that wraps
 // ctx's.
 func (q *Query) Have(ctx context.Context, events []heygen.Event) (map[string]bool, error) {
 	a := newAnswer(events, q.content)
-	if len(a.asked) == 0 {
-		return a.had, nil
-	}
 	bounded, cancel := context.WithTimeout(ctx, q.timeout+grace)
 	defer cancel()
 	if err := q.ask(bounded, a); err != nil {
 		return nil, q.explain(ctx, err)
 	}
+	q.stranger.Add(a.strange)
+	if len(a.had) > 0 {
+		q.matched.Store(true)
+	}
 	return a.had, nil
+}
+
+// Notice is what a person should know although nothing failed; "" when there is
+// nothing to say. It counts over the life of the process, and may be called at
+// any time.
+func (q *Query) Notice() string {
+	n := q.stranger.Load()
+	if n == 0 || q.matched.Load() {
+		return ""
+	}
+	what, remedy := "id", ""
+	if q.content {
+		what, remedy = "row", ": event_type as HeyGen writes it first, entity second"
+	}
+	if n > 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("it answered with %d %s that it was not asked for, and with none that it was: check what it selects%s", n, what, remedy)
 }
 
 // ask runs the statement and reads its rows. The transaction is always rolled

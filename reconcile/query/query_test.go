@@ -22,6 +22,9 @@ func every(t *testing.T, w *world) {
 	t.Run("slow", func(t *testing.T) { slow(t, w) })
 	t.Run("cancel", func(t *testing.T) { cancelled(t, w) })
 	t.Run("wrong", func(t *testing.T) { wrong(t, w) })
+	t.Run("notices", func(t *testing.T) { notices(t, w) })
+	t.Run("notices columns", func(t *testing.T) { noticesColumns(t, w) })
+	t.Run("tried", func(t *testing.T) { tried(t, w) })
 }
 
 func ids(t *testing.T, w *world) {
@@ -162,6 +165,22 @@ func wrong(t *testing.T, w *world) {
 		o.DSN = func() (string, error) { return "", errors.New("dsn_file /run/dsn: no such file; create it") }
 	})
 	says(t, refused(t, t.Context(), unread), w.driver+": dsn_file /run/dsn: no such file; create it")
+}
+
+// tried: a query shows that it works, or why it does not, before there is anything to ask about.
+func tried(t *testing.T, w *world) {
+	byContent := func(o *query.Options) { o.SQL, o.Content = w.content, true }
+	want(t, w.query(t, nil), nil)
+	want(t, w.query(t, byContent), nil)
+	for name, q := range map[string]*query.Query{
+		"table":   w.query(t, asking(strings.ReplaceAll(w.ids, "inbox", "outbox"))),
+		"columns": w.query(t, asking(w.content)),
+		"dsn":     w.query(t, withDSN("")),
+	} {
+		if got, err := q.Have(t.Context(), nil); err == nil {
+			t.Errorf("%s: it answered %v", name, got)
+		}
+	}
 }
 
 // restart stops the server under a query, and starts it again.

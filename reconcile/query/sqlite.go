@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+
+	"backstop/internal/heygen"
 )
 
 type sqLite struct{}
@@ -21,7 +23,41 @@ func (sqLite) open(dsn string) (driver.Connector, string, error) {
 	if err != nil {
 		return nil, "", &failure{said: "the dsn cannot be read", remedy: "write the path of the database file"}
 	}
-	return c, "", nil
+	return &databaseFile{Connector: c, path: pathOf(dsn)}, "", nil
+}
+
+// databaseFile names the file where it can't be opened: a path is no secret.
+type databaseFile struct {
+	driver.Connector
+	path string
+}
+
+// Connect implements [driver.Connector].
+func (f *databaseFile) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := f.Connector.Connect(ctx)
+	var refused *sqlite.Error
+	if errors.As(err, &refused) && refused.Code()&0xff == cantOpen && ctx.Err() == nil {
+		return nil, &failure{said: fmt.Sprintf("unable to open database file %s (%d)", f.path, refused.Code()), remedy: sqliteRemedy(refused.Code())}
+	}
+	return conn, err
+}
+
+// pathOf is the file of a dsn, for people: of a URI what stands before its query, of
+// a relative path where it leads to. What may be the dsn of another database, with a
+// password, is not told.
+func pathOf(dsn string) string {
+	path, isURI := strings.CutPrefix(dsn, "file:")
+	if isURI {
+		path, _, _ = strings.Cut(path, "?")
+		path, _, _ = strings.Cut(path, "#")
+	}
+	if strings.ContainsAny(path, "@=") {
+		return "of the dsn"
+	}
+	if whole, err := filepath.Abs(path); err == nil {
+		path = whole
+	}
+	return heygen.Clean(path)
 }
 
 // readOnly is the URI of a database that exists and is not written to. Of a URI
@@ -47,6 +83,10 @@ func readOnly(dsn string) string {
 	return name + "?" + strings.ReplaceAll(values.Encode(), "+", "%20")
 }
 
+// idle is 0, so that each question opens the file that is there now: a connection
+// holds on to the one that it opened, also when that was removed or replaced.
+func (sqLite) idle() int { return 0 }
+
 // bind also waits for a writer that keeps readers out, but never longer than for
 // a slow statement. That one is ended by the context: it runs in this process.
 func (sqLite) bind(ctx context.Context, tx *sql.Tx, timeout time.Duration) error {
@@ -70,6 +110,8 @@ func (sqLite) explain(err error) (said, remedy string, ok bool) {
 	}
 	return refused.Error(), sqliteRemedy(refused.Code()), true
 }
+
+const cantOpen = 14
 
 // Of the codes for what cannot be written, those that mean no fault of the
 // query's.
@@ -95,7 +137,7 @@ func sqliteRemedy(code int) string {
 		return "a writer keeps readers out; let it use WAL mode, or raise timeout"
 	case 8, 23:
 		return "the query may only read"
-	case 14:
+	case cantOpen:
 		return "does the file exist, and may this user read it?"
 	case 10:
 		return "does the dsn name a file, and is its disk in order?"

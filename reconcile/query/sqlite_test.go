@@ -16,14 +16,14 @@ func TestSQLite(t *testing.T) {
 			w := &world{
 				driver: query.SQLite, dsn: path, admin: open(t, "sqlite", "file:"+uriPath(path)),
 				insert: "INSERT INTO inbox (event_id) VALUES (?)",
-				slow:   "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 10000000000) SELECT count(*) FROM n WHERE ? <> 'x'",
+				slow:   "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 10000000000) SELECT count(*) FROM n WHERE 'x' NOT IN (SELECT value FROM json_each(?))",
 				limit:  "no answer within",
 				writes: []string{
-					"INSERT INTO inbox (event_id) VALUES (?)",
-					"INSERT INTO inbox (event_id) VALUES (?) RETURNING event_id",
-					"UPDATE inbox SET received_at = 1 WHERE event_id <> ?",
-					"DELETE FROM inbox WHERE event_id <> ?",
-					"PRAGMA query_only = 0; DELETE FROM inbox WHERE event_id <> ?",
+					"INSERT INTO inbox (event_id) SELECT value FROM json_each(?)",
+					"INSERT INTO inbox (event_id) SELECT value FROM json_each(?) WHERE true RETURNING event_id",
+					"UPDATE inbox SET received_at = 1 WHERE event_id NOT IN (SELECT value FROM json_each(?))",
+					"DELETE FROM inbox WHERE event_id NOT IN (SELECT value FROM json_each(?))",
+					"PRAGMA query_only = 0; DELETE FROM inbox WHERE event_id NOT IN (SELECT value FROM json_each(?))",
 				},
 			}
 			w.exec(t, "PRAGMA journal_mode = "+mode)
@@ -37,6 +37,7 @@ func TestSQLite(t *testing.T) {
 		})
 	}
 	t.Run("no file", noFile)
+	t.Run("moved file", movedFile)
 }
 
 func uriPath(path string) string {
@@ -99,11 +100,44 @@ func noFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := &world{driver: query.SQLite, ids: "SELECT event_id FROM inbox WHERE event_id IN (SELECT value FROM json_each(?))"}
-	for _, dsn := range []string{missing, "file:" + missing, "file:" + missing + "?mode=rwc"} {
-		says(t, refused(t, t.Context(), w.query(t, withDSN(dsn))), "unable to open database file", "does the file exist")
+	for _, dsn := range []string{missing, "file:" + missing, "file:" + missing + "?mode=rwc", "file:" + missing + "?vfs=unix&_key=hunter2#hunter2"} {
+		says(t, refused(t, t.Context(), w.query(t, withDSN(dsn))), "unable to open database file "+missing+" (14); does the file exist")
 	}
+	for _, dsn := range []string{"postgres://backstop:hunter2@db.internal/app", "backstop:hunter2@tcp(db.internal)/app", "host=db.internal password=hunter2"} {
+		says(t, refused(t, t.Context(), w.query(t, withDSN(dsn))), "unable to open database file of the dsn (14); ")
+	}
+	t.Chdir(dir)
+	for _, dsn := range []string{"missing.db", "./missing.db", "file:missing.db"} {
+		says(t, refused(t, t.Context(), w.query(t, withDSN(dsn))), "unable to open database file "+missing+" (14); ")
+	}
+	says(t, refused(t, t.Context(), w.query(t, withDSN("./mis\nsing.db"))), "unable to open database file "+dir+"/mis sing.db")
 	if _, err := os.Stat(missing); !os.IsNotExist(err) {
 		t.Errorf("the missing file: %v", err)
 	}
 	says(t, refused(t, t.Context(), w.query(t, withDSN(other))), "not a database", "the dsn must name a database")
+}
+
+// movedFile: another file may take a database's place, as when a backup is put back, or none.
+func movedFile(t *testing.T) {
+	for _, mode := range []string{"delete", "wal"} {
+		dir := t.TempDir()
+		path, other := filepath.Join(dir, "inbox.db"), filepath.Join(dir, "other.db")
+		for file, id := range map[string]string{path: "evt_old", other: "evt_new"} {
+			w := &world{driver: query.SQLite, admin: open(t, "sqlite", "file:"+file), insert: "INSERT INTO inbox (event_id) VALUES (?)"}
+			w.exec(t, "PRAGMA journal_mode = "+mode)
+			w.follow(t, "SQLite")
+			w.has(t, id)
+		}
+		w := &world{driver: query.SQLite, dsn: path, ids: recipe(t, "SQLite")[1]}
+		q := w.query(t, nil)
+		want(t, q, []string{"evt_old", "evt_new"}, "evt_old")
+		if err := os.Rename(other, path); err != nil {
+			t.Fatal(err)
+		}
+		want(t, q, []string{"evt_old", "evt_new"}, "evt_new")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		says(t, refused(t, t.Context(), q), "unable to open database file", "does the file exist")
+	}
 }
