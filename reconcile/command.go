@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -112,7 +113,7 @@ func (c *Command) run(ctx context.Context, ids string) (string, error) {
 	defer cancel()
 	out, failure := &head{most: commandSays, full: cancel}, &head{most: commandFails}
 	cmd := exec.CommandContext(bounded, c.argv[0], c.argv[1:]...)
-	cmd.Dir = c.dir
+	cmd.Dir, cmd.Env = c.dir, commandEnv(os.Environ())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(ids), out, failure
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return killGroup(cmd) }
@@ -132,6 +133,19 @@ func (c *Command) run(ctx context.Context, ids string) (string, error) {
 		return "", fmt.Errorf("no answer within %s; make it faster, or raise timeout", c.timeout)
 	}
 	return "", c.explain(err, failure.line())
+}
+
+// commandEnv is what the program sees of our environment: not our own secrets,
+// and nothing that is between systemd and us.
+func commandEnv(ours []string) []string {
+	return slices.DeleteFunc(slices.Clone(ours), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		switch name {
+		case "HEYGEN_API_KEY", "HEYGEN_WEBHOOK_SECRET", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID":
+			return true
+		}
+		return strings.HasPrefix(name, "LISTEN_")
+	})
 }
 
 func killGroup(cmd *exec.Cmd) error {

@@ -290,3 +290,10 @@ func until(t *testing.T, met func() bool) {
 		}
 	}
 }
+
+func TestACommandSeesNoneOfOurSecrets(t *testing.T) {
+	kept := commandEnv([]string{"PATH=/bin", "HEYGEN_API_KEY=k", "HEYGEN_WEBHOOK_SECRET=s", "LISTEN_FDS=1", "NOTIFY_SOCKET=/n", "CREDENTIALS_DIRECTORY=/c", "DATABASE_URL=d"})
+	if !slices.Equal(kept, []string{"PATH=/bin", "DATABASE_URL=d"}) {
+		t.Errorf("the program sees %q", kept)
+	}
+}

@@ -20,7 +20,7 @@ type Source struct {
 // Oracle is a source that is asked.
 type Oracle interface {
 	// Have gives the ids of those events that the receiver has. It is asked about 500 events at most, with id, type and
-	// data. An error means that nothing is known of any of them, and says why in one line for people.
+	// data; a question about none is a trial. An error means that nothing is known of any of them, and says why in one line for people.
 	Have(ctx context.Context, events []heygen.Event) (map[string]bool, error)
 }
 

@@ -132,3 +132,41 @@ func TestNoSourcesKnowNothing(t *testing.T) {
 		t.Errorf("sync: %q, %v", failed, err)
 	}
 }
+
+// TestProbeTriesWhatNobodyAsks: that an oracle can't answer shows before anything has settled, and that it can again soon.
+func TestProbeTriesWhatNobodyAsks(t *testing.T) {
+	i := newInbox()
+	s := reconcile.NewSources([]reconcile.Source{i.source("query", state.Query)}, nil, nil)
+	probe := func() reconcile.Answers {
+		t.Helper()
+		a, err := s.Probe(t.Context(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	i.err = errors.New("no such table")
+	if a := probe(); !slices.Equal(a.Failed, []string{"query"}) {
+		t.Errorf("never asked and broken: %+v", a)
+	}
+	i.err = nil
+	if a := probe(); !slices.Equal(a.Spoke, []state.Proof{state.Query}) {
+		t.Errorf("mended: %+v", a)
+	}
+	if a := probe(); len(a.Spoke)+len(a.Failed) > 0 || len(i.asked) != 2 {
+		t.Errorf("well: %+v after %d questions, want no third", a, len(i.asked))
+	}
+}
+
+// TestFailuresShowNoSecret: a program that fails may print what it was given.
+func TestFailuresShowNoSecret(t *testing.T) {
+	i := newInbox()
+	i.err = errors.New("exit 1: cannot log in with s3cretkey")
+	s := reconcile.NewSources([]reconcile.Source{i.source("command", state.Command)}, func() []string { return []string{"s3cretkey"} }, nil)
+	if _, err := s.Ask(t.Context(), settledEvents("evt_1")); err != nil {
+		t.Fatal(err)
+	}
+	if h := s.Health(); h[0].Failing != "exit 1: cannot log in with …" {
+		t.Errorf("it says %q", h[0].Failing)
+	}
+}
