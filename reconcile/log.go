@@ -38,11 +38,11 @@ type LogOptions struct {
 }
 
 // Log is a Recorder that reads a log of the receiver, or of what stands in front of it. The first Sync reads it from its
-// start, each later one from where the last stopped.
+// start, each later one from where the last stopped. Other fields or another pattern are another log.
 type Log struct {
 	o      LogOptions
 	lines  *lineReader
-	source string     // what the position is kept under
+	source string     // what the position is kept under: which log, and how its lines are read
 	mu     sync.Mutex // held by Sync: two at once would read the same lines
 	heard  logHeard
 }
@@ -68,6 +68,7 @@ func NewLog(o LogOptions) (*Log, error) {
 	if o.Journal != "" {
 		l.source = "journal " + o.Journal
 	}
+	l.source += " (fields " + fieldsPrint(o.Pattern, o.Fields) + ")"
 	return l, nil
 }
 

@@ -156,9 +156,9 @@ func TestLogIsReadOn(t *testing.T) {
 	d.sync()
 	d.check(true)
 	writes := d.records.writes
-	before, _ := d.records.ReadPosition("log " + d.path)
+	before, _ := d.records.ReadPosition(d.log().source)
 	d.sync()
-	after, _ := d.records.ReadPosition("log " + d.path)
+	after, _ := d.records.ReadPosition(d.log().source)
 	if !bytes.Equal(before, after) {
 		t.Errorf("position %s became %s with nothing new after %d writes", before, after, writes)
 	}
@@ -280,7 +280,7 @@ func TestLogPassesOverLongLines(t *testing.T) {
 	d.sync()
 	d.append(d.path, long)
 	d.sync()
-	at, _ := d.records.ReadPosition("log " + d.path)
+	at, _ := d.records.ReadPosition(d.log().source)
 	if p, _ := readLogPosition(at); p.Files[0].Offset < 6*maxLine || !p.Files[0].Skip {
 		t.Errorf("position %s, want one inside the long line", at)
 	}

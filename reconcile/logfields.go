@@ -1,6 +1,9 @@
 package reconcile
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -43,6 +46,19 @@ func (f LogFields) named() map[string]string {
 		}
 	}
 	return all
+}
+
+// fieldsPrint is a short fingerprint of how lines are read. It is part of what a position belongs to: two readings of one
+// log are each read to their end, and lines that a corrected field shows are not taken for read. What was kept for another
+// reading stays, a few hundred bytes for each: with the fields as they were it is read on from there.
+//
+// Read again, an id is recorded as it was. A push that is known by its content alone counts a second time, and may account
+// for a later one of the same content, until it lapses: 72 hours after the time in its line, or after the reading where the
+// line has none. That is accepted: with the fields as they were, it mostly was not read at all.
+func fieldsPrint(pattern string, f LogFields) string {
+	text, _ := json.Marshal(map[string]any{"pattern": pattern, "fields": f.named()}) // strings, sorted by name
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:6])
 }
 
 // CheckLogFields reports what is wrong with the fields of JSON lines: a path that is none, or no field that tells the event.

@@ -157,8 +157,8 @@ var errMoved = errors.New("it was renamed")
 // openFiles opens files. A rotated one that can't be opened is left out: what it hides is said where it is missed.
 func openFiles(files []*logFile) (opened []*logFile, err error) {
 	for _, f := range files {
-		file, err := os.Open(f.name)
-		if err != nil && f.current {
+		file, err := openRegular(f.name)
+		if err != nil && (f.current || errors.Is(err, errMoved)) {
 			return opened, err
 		}
 		if err != nil {
@@ -176,6 +176,20 @@ func openFiles(files []*logFile) (opened []*logFile, err error) {
 		f.size = info.Size()
 	}
 	return opened, nil
+}
+
+// openRegular opens a file that was a regular one when it was listed. By now its name may lead to a pipe, which without
+// O_NONBLOCK would hold the open until somebody writes to it; what is no regular file is not read.
+func openRegular(name string) (*os.File, error) {
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Mode().IsRegular() {
+		return file, nil
+	}
+	return nil, errors.Join(cmp.Or(err, errMoved), file.Close())
 }
 
 func closeFiles(files []*logFile) {

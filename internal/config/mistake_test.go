@@ -92,6 +92,7 @@ func TestMistakes(t *testing.T) {
 		{"a tap on the admin port", "receiver: {url: 'https://x/'}\nseen: [{tap: {listen: '127.0.0.1:8710'}}]\n", ":2:7: seen: the tap and admin.listen are both on port 8710"},
 		{"a log of nothing", "seen: [{log: {}}]\n", ":1:14: seen[0].log: names no log, write path:"},
 		{"two logs in one", "seen: [{log: {path: a, journal: b, event_id: $.x}}]\n", "seen[0].log: names a file and a journal"},
+		{"a journal of an option", "seen: [{log: {journal: '--help', event_id: $.x}}]\n", `seen[0].log.journal: "--help" is no unit of a receiver, write receiver.service`},
 		{"a log without an event", "seen: [{log: {path: a, event_type: $.x}}]\n", "seen[0].log: does not say where the event is, write event_id: $.event_id"},
 		{"a log with both", "seen: [{log: {path: a, pattern: x, event_id: $.x}}]\n", "seen[0].log: has a pattern and paths into JSON"},
 		{"a log with a bad field", "seen: [{log: {path: a, event_id: $.bad}}]\n", "seen[0].log: $.bad is bad, write a good one"},

@@ -97,7 +97,7 @@ func (d *decoder) logSource(v value) Source {
 	f := &l.Fields
 	d.mapping(v, fields{
 		"path":        scalar(d, &l.Path, path),
-		"journal":     scalar(d, &l.Journal, word),
+		"journal":     scalar(d, &l.Journal, unitName),
 		"pattern":     scalar(d, &l.Pattern, some),
 		"event_id":    scalar(d, &f.EventID, some),
 		"event_type":  scalar(d, &f.EventType, some),
@@ -109,6 +109,14 @@ func (d *decoder) logSource(v value) Source {
 		d.wrong(v, "%s", fault)
 	}
 	return Source{Log: l}
+}
+
+// unitName is a systemd unit, and never what journalctl could take for an option.
+func unitName(text string) (string, error) {
+	if strings.HasPrefix(text, "-") {
+		return "", errors.New("is no unit of a receiver, write receiver.service")
+	}
+	return word(text)
 }
 
 // logFault says what is wrong with a log as a whole, "" when nothing is.
