@@ -127,7 +127,7 @@ func (i *inbox) story(driver, dsn, question string) {
 	if out, code := s.run("", "diff"); code != 1 || !strings.Contains(out, "? "+never) {
 		t.Errorf("diff beside a stopped database: exit %d, want 1\n%s", code, out)
 	}
-	if out := s.must("", "status"); !strings.Contains(out, "query: can't answer since") {
+	if out := s.must("", "status"); !strings.Contains(out, "): can't answer since") {
 		t.Errorf("status names no source that fails:\n%s", out)
 	}
 	i.wantReplays(map[string]int{refused: 0, never: 0})

@@ -105,7 +105,6 @@ func TestMistakes(t *testing.T) {
 		{"a command that takes its time", "seen: [{command: {argv: [a], timeout: 1m}}]\n", "seen[0].command: its timeout is so long"},
 		{"an empty source", "seen: [{}]\n", ":1:8: seen[0]: names no source, write `- report: {}`"},
 		{"a tap on the admin port of all", "receiver: {url: 'https://x/'}\nseen: [{tap: {listen: '0.0.0.0:8710'}}]\n", "the tap and admin.listen are both on port 8710"},
-		{"a tap on any port", "receiver: {url: 'https://x/'}\nseen: [{tap: {listen: '127.0.0.1:0'}}]\n", "is no address for pushes"},
 		{"content, perhaps", "seen: [{query: {driver: sqlite, dsn: x, sql: y, content: maybe}}]\n", `seen[0].query.content: "maybe" is neither, write true or false`},
 		{"a command of nothing", "seen: [{command: {argv: []}}]\n", "seen[0].command: names no program, write argv: [./have, --ids]"},
 		{"a command without a name", "seen: [{command: {argv: ['', x]}}]\n", "seen[0].command.argv: its first item is empty"},

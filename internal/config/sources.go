@@ -86,7 +86,7 @@ func (d *decoder) tap(v value) Source {
 
 // tapAddress is a listener that must be: a tap without one takes nothing.
 func tapAddress(text string) (string, error) {
-	if text == "" || strings.HasPrefix(text, "unix:") || strings.HasSuffix(text, ":0") {
+	if text == "" || strings.HasPrefix(text, "unix:") {
 		return "", errors.New("is no address for pushes, write 127.0.0.1:8711")
 	}
 	return listenAddress(text)
