@@ -67,6 +67,7 @@ func TestLogNoticesOnlyWhatWasAccepted(t *testing.T) {
 	d := newDesk(t)
 	d.noticed(d.nginxLog(LogFields{}), strings.Repeat(nginxNameless, fewLines-1), "", 0)
 	content := LogFields{Status: "$.status", EventType: "$.type", EventData: "$.data"}
+	d = newDesk(t) // another log: with other fields the same one is read from its start
 	d.noticed(d.nginxLog(content), `{"type":"avatar_video.success","data":{"video_id":"vid_1"},"status":200}`+"\n", "", 0)
 }
 
