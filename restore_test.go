@@ -62,7 +62,7 @@ type restoreWorld struct {
 	receiver *receiver.Receiver
 	copy     string
 	listed   []string
-	takes    time.Duration // a whole restore
+	takes    time.Duration // a whole restore, as far as it is known: the machine may have become slower or faster
 
 	kills, refused, restored, ended int
 }
@@ -146,12 +146,18 @@ func (w *restoreWorld) killOne() {
 	case <-p.done:
 	case <-time.After(time.Duration(w.random.Int64N(int64(w.takes)))):
 	}
+	restored := w.restored
 	if p.kill() {
 		w.kills++
 	} else {
 		w.ended++
 	}
 	w.judge(file)
+	if w.restored > restored { // it was late: the next may come a little earlier
+		w.takes -= w.takes / 25
+	} else {
+		w.takes += w.takes / 25
+	}
 }
 
 // judge looks at what a kill left, and does as it says.
