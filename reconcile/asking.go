@@ -89,10 +89,8 @@ func (r *Replayer) stopAsking(why string) time.Duration {
 // heard writes down what the oracles said: an event that the receiver has is
 // seen, and an answer of any kind pairs.
 func (r *Replayer) heard(a Answers) error {
-	if len(a.Spoke) > 0 {
-		if err := r.store.SetPaired(a.Spoke...); err != nil {
-			return err
-		}
+	if err := a.pair(r.store); err != nil {
+		return err
 	}
 	seen := make([]state.Sighting, 0, len(a.Has))
 	for id, proof := range a.Has {

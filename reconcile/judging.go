@@ -83,18 +83,10 @@ func (j *Judging) Pass(ctx context.Context, now time.Time, walking map[uint64]bo
 		return sum, err
 	}
 	sum.Failed = also(sum.Failed, probed.Failed...)
-	if err := j.spoke(probed); err != nil {
+	if err := probed.pair(j.store); err != nil {
 		return sum, err
 	}
 	return sum, j.mismatch(now, &sum)
-}
-
-// spoke notes which oracles answered: that pairs.
-func (j *Judging) spoke(a Answers) error {
-	if len(a.Spoke) == 0 {
-		return nil
-	}
-	return j.store.SetPaired(a.Spoke...)
 }
 
 // current is the policy with the bounds that the state moves.
@@ -119,7 +111,7 @@ func (j *Judging) batch(ctx context.Context, look *state.Look, rows []state.Row,
 	if err != nil {
 		return err
 	}
-	if err := j.spoke(answers); err != nil {
+	if err := answers.pair(j.store); err != nil {
 		return err
 	}
 	sum.Failed = also(sum.Failed, answers.Failed...)

@@ -132,19 +132,11 @@ func (s *Sources) Probe(ctx context.Context, since time.Time) (a Answers, err er
 		return a, nil
 	}
 	for i, h := range s.Health() {
-		one := s.all[i]
-		if one.Oracle == nil || !h.asked.Before(since) || !h.Spoke.IsZero() && h.Failing == "" {
+		if s.all[i].Oracle == nil || !h.asked.Before(since) || !h.Spoke.IsZero() && h.Failing == "" {
 			continue
 		}
-		_, err := one.Oracle.Have(ctx, nil)
-		if ctx.Err() != nil {
-			return a, ctx.Err()
-		}
-		s.note(i, time.Now(), err)
-		if err != nil {
-			a.Failed = append(a.Failed, one.Name)
-		} else {
-			a.Spoke = append(a.Spoke, one.Proof)
+		if err := s.askOne(ctx, i, nil, &a); err != nil {
+			return a, err
 		}
 	}
 	return a, nil
@@ -155,6 +147,14 @@ type Answers struct {
 	Has    map[string]state.Proof // the events that the receiver has, by id
 	Failed []string               // names of the oracles that could not answer; Health says why
 	Spoke  []state.Proof          // of the oracles that did
+}
+
+// pair notes in s which oracles answered, if any did.
+func (a Answers) pair(s *state.Store) error {
+	if len(a.Spoke) == 0 {
+		return nil
+	}
+	return s.SetPaired(a.Spoke...)
 }
 
 // Ask asks every oracle about events, each only about those that no stronger one has. An error is that of ctx alone.
@@ -180,20 +180,29 @@ func (s *Sources) askAll(ctx context.Context, events []heygen.Event, a *Answers)
 		if len(open) == 0 {
 			return nil
 		}
-		has, err := one.Oracle.Have(ctx, open)
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if err := s.askOne(ctx, i, open, a); err != nil {
+			return err
 		}
-		s.note(i, time.Now(), err)
-		if err != nil {
-			a.Failed = also(a.Failed, one.Name)
-			continue
-		}
-		a.Spoke = append(a.Spoke, one.Proof)
-		for _, e := range open {
-			if has[e.ID] {
-				a.Has[e.ID] = one.Proof
-			}
+	}
+	return nil
+}
+
+// askOne asks the oracle at i, and keeps what it said and how it did.
+func (s *Sources) askOne(ctx context.Context, i int, events []heygen.Event, a *Answers) error {
+	one := s.all[i]
+	has, err := one.Oracle.Have(ctx, events)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	s.note(i, time.Now(), err)
+	if err != nil {
+		a.Failed = also(a.Failed, one.Name)
+		return nil
+	}
+	a.Spoke = append(a.Spoke, one.Proof)
+	for _, e := range events {
+		if has[e.ID] {
+			a.Has[e.ID] = one.Proof
 		}
 	}
 	return nil
