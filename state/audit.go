@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strconv"
 
@@ -13,6 +14,7 @@ type auditor struct {
 	t      *tx
 	c      counts
 	report func(Problem)
+	kinds  uint16 // event types that have a name
 }
 
 // audit reports where index, open, ledger, details, inbox, reported and credits contradict each other, and counts them anew.
@@ -20,6 +22,7 @@ type auditor struct {
 func (t *tx) audit(report func(Problem)) (counts, error) {
 	a := &auditor{t: t, report: report}
 	a.c.matched = t.counts().matched
+	a.types()
 	a.open()
 	for _, day := range t.ledgerDays() {
 		a.day(day)
@@ -110,6 +113,16 @@ func (a *auditor) record(r *record) {
 	}
 }
 
+// types looks whether the numbers of event types follow each other: a page that lost a key has no checksum of its own.
+func (a *auditor) types() {
+	c := a.t.bucket(bucketTypes).Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		if a.kinds++; len(k) != 2 || binary.BigEndian.Uint16(k) != a.kinds {
+			a.problem(bucketTypes, k, "it stands where number %d belongs", a.kinds)
+		}
+	}
+}
+
 func (a *auditor) day(day uint32) {
 	a.all(bucketLedger, a.t.day(bucketLedger, day), func(key, payload []byte) {
 		l := decodeLine(payload)
@@ -119,6 +132,9 @@ func (a *auditor) day(day uint32) {
 		}
 		if p := ledgerPlace(day, key); dayOf(p.created) != day || p.id == "" {
 			a.problem(bucketLedger, key, "it lies in day %d", day)
+		}
+		if l.kind > a.kinds {
+			a.problem(bucketLedger, key, "its event type, number %d, has no name", l.kind)
 		}
 		a.c.status[l.status]++
 		if l.status == Seen && l.proof == Baseline {

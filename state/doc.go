@@ -53,6 +53,7 @@
 //   - Every value's CRC holds for its key.
 //   - An open event is in no ledger day, not in the inbox and not reported. It has exactly the index keys that its record
 //     makes, with the payloads that it makes. A twin waits for an open event.
+//   - Event types are numbered from 1 on without a hole, and a ledger record's type has a name.
 //   - A ledger record lies in the bucket of its created_at's day; a detail has a ledger record.
 //   - The counts in meta are what counting again gives.
 //   - Marks, floor and generation only ever move forward, and the baseline never changes.
