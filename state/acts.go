@@ -3,11 +3,13 @@ package state
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // ManualAct is something a person did by hand.
 type ManualAct struct {
+	Seq  uint64    `json:"-"` // its number, from 1 on
 	At   time.Time `json:"-"`
 	Who  string    `json:"who"`
 	What string    `json:"what"`
@@ -32,7 +34,7 @@ func (s *Store) Acts(n int) ([]ManualAct, error) {
 			if !ok {
 				continue // Check names it
 			}
-			a := ManualAct{At: timeAt(payload)}
+			a := ManualAct{Seq: numberAt(k), At: timeAt(payload)}
 			if err := json.Unmarshal(tail(payload, 8), &a); err != nil {
 				return fmt.Errorf("read what was done: %w", err)
 			}
@@ -42,6 +44,17 @@ func (s *Store) Acts(n int) ([]ManualAct, error) {
 	})
 	return acts, err
 }
+
+// actsKept is how many acts an event tells of: the last ones.
+const actsKept = 20
+
+// addAct adds the number of an act to those of an event.
+func addAct(list []uint64, seq uint64) []uint64 {
+	return append(slices.Clone(list[max(0, len(list)+1-actsKept):]), seq)
+}
+
+// nextAct is the number that the next act of this transaction gets.
+func (t *tx) nextAct() uint64 { return t.bucket(bucketActs).Sequence() + 1 }
 
 // act notes a manual act in the transaction that does it.
 func (t *tx) act(now time.Time, who, what string, n int) error {

@@ -14,19 +14,20 @@ type story struct {
 	attempts []Attempt
 	created  string // created_at as listed
 	entity   string
+	acts     []uint64 // numbers of manual acts, oldest first
 }
 
 // storyOf is what is worth keeping of a record.
 func storyOf(r *record) story {
 	return story{
 		why: r.why, twin: r.twin, listed: r.listed, reason: r.reason, manual: r.manual, attempts: r.attempts,
-		created: r.createdText, entity: r.entity,
+		created: r.createdText, entity: r.entity, acts: r.acts,
 	}
 }
 
 // worth reports whether there is more to tell than the line says.
 func (d story) worth() bool {
-	return d.why != "" || d.twin != "" || d.manual || len(d.attempts) > 0
+	return d.why != "" || d.twin != "" || d.manual || len(d.attempts)+len(d.acts) > 0
 }
 
 func (d story) encode() []byte {
@@ -38,7 +39,8 @@ func (d story) encode() []byte {
 	b = appendBool(b, d.manual)
 	b = appendAttempts(b, d.attempts)
 	b = appendText(b, d.created)
-	return appendText(b, d.entity)
+	b = appendText(b, d.entity)
+	return appendUvarints(b, d.acts)
 }
 
 func decodeStory(b []byte) story {
@@ -48,7 +50,7 @@ func decodeStory(b []byte) story {
 	}
 	return story{
 		why: h.text(), twin: h.text(), listed: h.moment(), reason: Reason(h.text()), manual: h.one() != 0,
-		attempts: h.attempts(), created: h.text(), entity: h.text(),
+		attempts: h.attempts(), created: h.text(), entity: h.text(), acts: h.uvarints(),
 	}
 }
 

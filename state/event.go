@@ -23,10 +23,12 @@ type Row struct {
 	At       time.Time // of the last change of status; of a seen event, when the receiver got it
 	Attempts []Attempt
 	Entity   string
-	Twin     string // the kept event of the same fact
-	Manual   bool   // queued by a person
-	Backfill uint64 // the backfill that found it; 0: none did
-	Withheld bool   // missed, but a restore lost what became of it: a person must say replay or ignore
+	Twin     string   // the kept event of the same fact
+	Manual   bool     // queued by a person
+	Backfill uint64   // the backfill that found it; 0: none did
+	Withheld bool     // missed, but a restore lost what became of it: a person must say replay or ignore
+	Run      uint64   // the replay run that a person queued it with last; 0: none
+	Acts     []uint64 // what persons did to it by hand, as numbered in ManualAct.Seq, oldest first
 }
 
 // Attempt is one POST of an event to the receiver.
@@ -39,6 +41,8 @@ type Attempt struct {
 	Seq        uint64 // the store's running number, for "since that attempt"
 	Open       bool   // no outcome yet
 	RetryAfter time.Duration
+	Answer     string // the first KiB of the answer's body, made printable; "": there was none
+	Note       string // what was done to the event before it was sent, for people; "": nothing
 }
 
 // Of the attempts of an event the first and the last ones are kept.
@@ -76,8 +80,10 @@ type record struct {
 	fact        heygen.Fact // zero: it has none
 	sent        int         // attempts made, also those no longer kept
 	attempts    []Attempt
-	backfill    uint64 // the one that found it; 0: none did
-	withheld    bool   // of a missed one: not sent before a person asks for it
+	backfill    uint64   // the one that found it; 0: none did
+	withheld    bool     // of a missed one: not sent before a person asks for it
+	run         uint64   // the replay run that it was queued with last; 0: none
+	acts        []uint64 // numbers of manual acts, oldest first
 	data        []byte
 }
 
@@ -101,7 +107,7 @@ func (r *record) row() Row {
 		Event: r.event(), Status: r.status, Proof: r.proof, Lane: r.lane, Reason: r.reason, Why: r.why, Listed: r.listed,
 		Due: r.due, At: r.at, Attempts: r.attempts, Entity: r.entity, Twin: r.twin, Manual: r.manual,
 		Backfill: r.backfill,
-		Withheld: r.withheld,
+		Withheld: r.withheld, Run: r.run, Acts: r.acts,
 	}
 }
 
@@ -142,6 +148,8 @@ func (r *record) encode() []byte {
 	h = appendAttempts(h, r.attempts)
 	h = binary.AppendUvarint(h, r.backfill)
 	h = appendBool(h, r.withheld)
+	h = binary.AppendUvarint(h, r.run)
+	h = appendUvarints(h, r.acts)
 	b := make([]byte, 0, 5+len(h)+len(r.data))
 	b = append(b, recordVersion)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(h)))
@@ -172,6 +180,7 @@ func decodeRecord(id string, b []byte, withData bool) (*record, error) {
 	r.attempts = h.attempts()
 	r.backfill = h.uvarint()
 	r.withheld = h.one() != 0
+	r.run, r.acts = h.uvarint(), h.uvarints()
 	if withData {
 		r.data = bytes.Clone(b[n:])
 	}
@@ -180,6 +189,7 @@ func decodeRecord(id string, b []byte, withData bool) (*record, error) {
 
 func appendAttempts(b []byte, list []Attempt) []byte {
 	b = binary.AppendUvarint(b, uint64(len(list)))
+	said := "" // what was answered last: a receiver that fails mostly says the same again, and that is stored once
 	for _, a := range list {
 		var one []byte
 		one = appendMoment(one, a.At)
@@ -190,22 +200,56 @@ func appendAttempts(b []byte, list []Attempt) []byte {
 		one = appendNumber(one, a.Seq)
 		one = appendBool(one, a.Open)
 		one = appendNumber(one, uint64(a.RetryAfter))
+		one = appendAnswer(one, a.Answer, said)
+		said = a.Answer
+		one = appendText(one, a.Note)
 		b = appendText(b, string(one))
 	}
 	return b
 }
 
+// How an attempt's answer is stored.
+const (
+	answerNone = iota
+	answerText // it follows
+	answerSame // as that of the attempt before
+)
+
+func appendAnswer(b []byte, answer, said string) []byte {
+	switch answer {
+	case "":
+		return append(b, answerNone)
+	case said:
+		return append(b, answerSame)
+	}
+	return appendText(append(b, answerText), answer)
+}
+
+func (h *reader) answer(said string) string {
+	switch h.one() {
+	case answerText:
+		return h.text()
+	case answerSame:
+		return said
+	}
+	return ""
+}
+
 func (h *reader) attempts() []Attempt {
 	var list []Attempt
+	said := ""
 	for range h.uvarint() {
 		one := reader(h.bytes())
 		if len(one) == 0 {
 			break
 		}
-		list = append(list, Attempt{
+		a := Attempt{
 			At: one.moment(), Status: int(one.uvarint()), Error: one.text(), Latency: time.Duration(one.number()),
 			Counted: one.one() != 0, Seq: one.number(), Open: one.one() != 0, RetryAfter: time.Duration(one.number()),
-		})
+		}
+		said = one.answer(said)
+		a.Answer, a.Note = said, one.text()
+		list = append(list, a)
 	}
 	return list
 }

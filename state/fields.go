@@ -50,6 +50,22 @@ func (h *reader) moment() time.Time {
 	return time.Unix(0, int64(n)).UTC()
 }
 
+func (h *reader) uvarints() []uint64 {
+	var list []uint64
+	for range min(h.uvarint(), uint64(len(*h))) { // each takes a byte or more
+		list = append(list, h.uvarint())
+	}
+	return list
+}
+
+func appendUvarints(b []byte, list []uint64) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, n := range list {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
 func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }

@@ -180,6 +180,7 @@ func drawRecord(t *rapid.T) *record {
 		listed: drawMoment(t), at: drawMoment(t), due: drawMoment(t), walk: rapid.Uint64().Draw(t, "walk"), epoch: rapid.Uint64().Draw(t, "epoch"),
 		twin: drawText(t, "twin"), manual: rapid.Bool().Draw(t, "manual"), entity: drawText(t, "entity"), sent: rapid.Int().Draw(t, "sent"),
 		attempts: rapid.SliceOfN(rapid.Custom(drawAttempt), 0, 3).Draw(t, "attempts"), data: rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "data"),
+		run: rapid.Uint64().Draw(t, "run"), acts: rapid.SliceOfN(rapid.Uint64(), 0, 3).Draw(t, "acts"),
 	}
 	copy(r.fact[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "fact"))
 	return r
@@ -190,6 +191,8 @@ func drawAttempt(t *rapid.T) Attempt {
 		At: drawMoment(t), Status: rapid.Int().Draw(t, "HTTP"), Error: drawText(t, "error"), Latency: time.Duration(rapid.Int64().Draw(t, "latency")),
 		Counted: rapid.Bool().Draw(t, "counted"), Seq: rapid.Uint64().Draw(t, "seq"), Open: rapid.Bool().Draw(t, "open"),
 		RetryAfter: time.Duration(rapid.Int64().Draw(t, "retry after")),
+		Answer:     rapid.OneOf(rapid.SampledFrom([]string{"", "busy", "bad"}), rapid.Custom(func(t *rapid.T) string { return drawText(t, "body") })).Draw(t, "answer"),
+		Note:       drawText(t, "note"),
 	}
 }
 

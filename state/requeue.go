@@ -24,6 +24,7 @@ func (s *Store) Requeue(now time.Time, ids []string, reason Reason, who string) 
 			return sameFact(old.twin) + ", which is not settled yet: not queued", nil
 		}
 		r.reason, r.manual, r.withheld = reasonFor(old, reason), true, false
+		r.acts = addAct(r.acts, t.nextAct())
 		if t.flies(old.id) {
 			return "an attempt is under way", t.saveOpen(old, r)
 		}
@@ -61,8 +62,10 @@ func (s *Store) Ignore(now time.Time, ids []string, why, who string) ([]Requeued
 	if why != "" {
 		reason += ": " + why
 	}
-	return s.byHand(now, ids, who, "ignore", func(t *tx, old, _ *record) (string, error) {
-		return "", t.finish(now, old, ending{status: Ignored, at: now, why: reason})
+	return s.byHand(now, ids, who, "ignore", func(t *tx, old, r *record) (string, error) {
+		told := *old
+		told.acts = addAct(r.acts, t.nextAct())
+		return "", t.finish(now, &told, ending{status: Ignored, at: now, why: reason})
 	})
 }
 
