@@ -41,7 +41,8 @@ func TestRetryAfter(t *testing.T) {
 		"Wed, 25 Mar 2026 12:00:30 GMT": 30 * time.Second,
 		"Wed, 25 Mar 2026 11:00:00 GMT": 0,
 		"9223372036854775807":           365 * 24 * time.Hour,
-		"99999999999999999999":          0,
+		"99999999999999999999":          365 * 24 * time.Hour,
+		"-99999999999999999999":         0,
 	} {
 		h := http.Header{}
 		h.Set("Retry-After", v)
