@@ -266,6 +266,13 @@ func (r *Replayer) Pace() Pace {
 	return told
 }
 
+// Resting reports whether the receiver asked to be let alone and no attempt has
+// gone through since.
+func (r *Replayer) Resting() bool {
+	_, held := r.pace.heldTill()
+	return held
+}
+
 // strained reports whether the answer may mean that the receiver has too much
 // to do.
 func (a Answer) strained() bool {

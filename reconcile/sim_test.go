@@ -27,7 +27,7 @@ type got struct {
 	id      string
 	begun   time.Time
 	at      time.Time // of the answer
-	status  int // 0: none was given
+	status  int       // 0: none was given
 	headers http.Header
 	body    string
 }
@@ -39,7 +39,7 @@ type target struct {
 	flying int
 	most   int // in flight at once
 	delay  time.Duration
-	after  string // Retry-After of every answer; "": none
+	after  string                                         // Retry-After of every answer; "": none
 	answer func(n int, id string) (status int, err error) // called with mu held; n: POSTs of this id before; nil: 200
 }
 

@@ -196,6 +196,9 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 		return nil, exit.Wrap(exit.Config, "", err)
 	}
 	options.Sources = p.sources
+	if before := e.current(); before != nil {
+		options.Before = before.replayer
+	}
 	p.replayer = reconcile.NewReplayer(e.store, options)
 	return p, nil
 }
