@@ -153,7 +153,6 @@ func TestStatusTellsWhatToLookAt(t *testing.T) {
 func TestBackfillKeepsItsRateAfterARest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, l := pastScene(t, calmPlan(300, 100))
-		begun := time.Now()
 		s.must(s.receiver.Close())
 		var calls atomic.Int64
 		s.receiver = receiver.New(receiver.Options{Secrets: []string{sceneSecret}, MaxAge: 100 * time.Hour, Answer: func(receiver.Delivery, int) int {
