@@ -57,7 +57,7 @@ func (r *Replayer) Outage() Outage {
 // note takes in what an event was answered and logs the edges.
 func (o *outage) note(id string, a Answer, l Limits, now time.Time, log *slog.Logger) {
 	if a.Class != Retry {
-		o.end(now, log)
+		o.end(a, now, log)
 		return
 	}
 	if o.failures == 0 {
@@ -96,9 +96,13 @@ func (o *outage) hint() []any {
 	return []any{"reason", why}
 }
 
-func (o *outage) end(now time.Time, log *slog.Logger) {
+func (o *outage) end(a Answer, now time.Time, log *slog.Logger) {
 	if o.down {
-		log.Info("receiver works again", "failures", o.failures, "after", now.Sub(o.since).Round(time.Second))
+		text := "receiver works again"
+		if a.Class != OK {
+			text = "receiver answers again, and refuses"
+		}
+		log.Info(text, "answer", a.String(), "failures", o.failures, "after", now.Sub(o.since).Round(time.Second))
 	}
 	*o = outage{}
 }
