@@ -113,14 +113,16 @@ func plainHost(host string) bool {
 // retryAfter reads a Retry-After in seconds or as a date; 0 when there is none
 // that makes sense.
 func retryAfter(h http.Header, now time.Time) time.Duration {
+	const most = 365 * 24 * time.Hour // far below an overflow
 	v := strings.TrimSpace(h.Get("Retry-After"))
-	// What is beyond the range of numbers comes back as the end of that range.
-	if n, err := strconv.ParseInt(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		const most = int64(365 * 24 * time.Hour / time.Second) // far below an overflow
-		return time.Duration(min(max(n, 0), most)) * time.Second
+	switch n, err := strconv.ParseInt(v, 10, 64); {
+	case err == nil:
+		return time.Duration(min(max(n, 0), int64(most/time.Second))) * time.Second
+	case v != "" && strings.Trim(v, "0123456789") == "": // more than a number holds
+		return most
 	}
 	if t, err := http.ParseTime(v); err == nil {
-		return max(t.Sub(now), 0)
+		return min(max(t.Sub(now), 0), most)
 	}
 	return 0
 }
