@@ -216,6 +216,23 @@ func TestRetryAfterHoldsTheReceiver(t *testing.T) {
 	}
 }
 
+// A drain waits for the rest that the receiver asked for: what is due is sent.
+func TestDrainWaitsForTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, rec := openStore(t), &target{after: "30"}
+		rec.answer = func(n int, id string) (int, error) {
+			if n == 0 && id == "evt_004" {
+				return 429, nil
+			}
+			return 200, nil
+		}
+		missed(t, s, eventsTo(20)...)
+		if d := drain(t, replayerFor(s, rec)); d.Sent != 20 || d.Seen != 19 || d.Waiting != 1 || d.Next.IsZero() {
+			t.Errorf("%+v", d)
+		}
+	})
+}
+
 // When an outage ends, the backlog does not come at the full rate at once.
 func TestSlowStartAfterAnOutage(t *testing.T) {
 	for _, perSecond := range []float64{5, 0} {

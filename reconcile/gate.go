@@ -14,7 +14,7 @@ const lookAgain = time.Minute
 // permit says whether an attempt may be made now, and which.
 type permit struct {
 	hold    string        // why nothing may be sent until somebody acts; "" it may
-	blocked bool          // not now, but by itself later: a probe is not due or under way, or the receiver asked for a rest
+	blocked bool          // not now, but by itself later: a probe is not due or under way, or the one that goes first after a rest is
 	wait    time.Duration // until it is worth another look; 0: until the probe has landed, or somebody acts
 	manual  bool          // only what a person asked for: unpaired
 	probe   bool          // one at a time, another event each time
@@ -58,8 +58,8 @@ func (r *Replayer) receiverPermit(now time.Time, probe bool) permit {
 	case r.outage.down:
 		p.probing(r.outage.next, now, r.flying)
 	}
-	if till, held := r.pace.heldTill(); held { // also for a person: it was asked for, and is short
-		p.oneFrom(till, now, r.flying)
+	if r.flying > 0 && r.pace.resting() { // one goes first, and the pace says when
+		p.blocked = true
 	}
 	return p
 }
@@ -68,16 +68,11 @@ func (r *Replayer) receiverPermit(now time.Time, probe bool) permit {
 // each time.
 func (p *permit) probing(next, now time.Time, flying int) {
 	p.probe = true
-	p.oneFrom(next, now, flying)
-}
-
-// oneFrom lets one attempt at a time pass, from next on.
-func (p *permit) oneFrom(next, now time.Time, flying int) {
 	switch {
 	case flying > 0:
 		p.blocked = true
 	case now.Before(next):
-		p.blocked, p.wait = true, max(p.wait, next.Sub(now))
+		p.blocked, p.wait = true, next.Sub(now)
 	}
 }
 

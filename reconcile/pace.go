@@ -34,6 +34,9 @@ const (
 	// configured: a quiet minute says nothing about what the receiver bears.
 	paceUnknown = rate.Limit(1)
 
+	// paceLook is the longest wait in seconds, after which there is another look.
+	paceLook = 3600.0
+
 	// paceHeld is the longest time for which a receiver is let alone because it
 	// asked for it. The event it was said of waits longer, if it must.
 	paceHeld = time.Minute
@@ -133,11 +136,12 @@ func (p *pace) wait(ctx context.Context) bool {
 func (p *pace) until(now time.Time) (wait time.Duration, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	wait = max(0, p.held.Sub(now))
 	if p.present == rate.Inf {
-		return 0, p.changed
+		return wait, p.changed
 	}
-	missing := 1 - p.limiter.TokensAt(now)
-	return time.Duration(math.Ceil(missing / float64(p.present) * float64(time.Second))), p.changed
+	missing := (1 - p.limiter.TokensAt(now)) / float64(p.present)
+	return max(wait, time.Duration(math.Ceil(min(missing, paceLook)*float64(time.Second)))), p.changed
 }
 
 // take notes an attempt that is made now.
@@ -150,12 +154,12 @@ func (p *pace) take(now time.Time) {
 	}
 }
 
-// heldTill is the time before which the receiver asked to be let alone; false
-// when it did not, or one attempt went through since.
-func (p *pace) heldTill() (time.Time, bool) {
+// resting reports whether the receiver asked to be let alone and no attempt went
+// through since: one at a time, then.
+func (p *pace) resting() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.held, !p.held.IsZero()
+	return !p.held.IsZero()
 }
 
 // note takes in an answer, and whether the receiver is down as far as is known
@@ -268,10 +272,7 @@ func (r *Replayer) Pace() Pace {
 
 // Resting reports whether the receiver asked to be let alone and no attempt has
 // gone through since.
-func (r *Replayer) Resting() bool {
-	_, held := r.pace.heldTill()
-	return held
-}
+func (r *Replayer) Resting() bool { return r.pace.resting() }
 
 // strained reports whether the answer may mean that the receiver has too much
 // to do.

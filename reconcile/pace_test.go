@@ -121,9 +121,8 @@ func TestPaceLetsTheReceiverAlone(t *testing.T) {
 			one.answer.Begun = now.Add(one.begun)
 			p.note(one.answer, false, now)
 		}
-		till, held := p.heldTill()
-		if held != (tc.want > 0) || held && till.Sub(now) != tc.want {
-			t.Errorf("%s: %v, %v after noon, want %v", tc.name, held, till.Sub(now), tc.want)
+		if wait, _ := p.until(now); p.resting() != (tc.want > 0) || p.resting() && wait != tc.want {
+			t.Errorf("%s: %v for %v, want %v", tc.name, p.resting(), wait, tc.want)
 		}
 	}
 }
@@ -232,8 +231,8 @@ func TestPaceOverAnyWindow(t *testing.T) {
 			stop := run(t, r)
 			for minute := range 6 {
 				var more []heygen.Event
-				for n := range 25 {
-					more = append(more, event(25*minute+n))
+				for n := range 25 + 10*minute { // at the end more than lead back
+					more = append(more, event(100*minute+n))
 				}
 				missed(t, s, more...)
 				r.Wake()
