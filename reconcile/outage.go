@@ -29,7 +29,7 @@ type outage struct {
 	down     bool
 	answer   string // the last failure, for people
 	alike    alike
-	hinted   bool // the log has what to look at
+	hinted   string // what the log has of what to look at
 }
 
 // Outage is a receiver that does not answer, or not as it should.
@@ -78,21 +78,21 @@ func (o *outage) note(id string, a Answer, l Limits, now time.Time, log *slog.Lo
 	}
 }
 
-// changed logs once that a receiver which was out of reach, or failed in many
-// ways, is there and fails in one.
+// changed logs that a receiver which was out of reach, or failed in many ways or
+// for one event, is there and fails in one way.
 func (o *outage) changed(log *slog.Logger) {
 	if hint := o.hint(); hint != nil {
 		log.Warn("receiver reachable, and failing", append([]any{"failures", o.failures}, hint...)...)
 	}
 }
 
-// hint is what the log says of what to look at, once.
+// hint is what the log says of what to look at, when it is news.
 func (o *outage) hint() []any {
 	why := o.alike.why()
-	if why == "" || o.hinted {
+	if why == "" || why == o.hinted {
 		return nil
 	}
-	o.hinted = true
+	o.hinted = why
 	return []any{"reason", why}
 }
 

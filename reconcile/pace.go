@@ -67,6 +67,7 @@ type pace struct {
 	why        string        // the last trouble, for people
 	held       time.Time     // no attempt before; zero: the receiver did not ask for it, or one went through since
 	lately     lately
+	bore       rate.Limit    // where no rate is configured: the top that recovery led to last
 	changed    chan struct{} // closed when present is another
 }
 
@@ -196,12 +197,13 @@ func (p *pace) hold(a Answer, began, now time.Time) {
 }
 
 // base is the rate from which is counted down: the configured one, or where
-// there is none what was sent lately.
+// there is none what was sent lately, or was borne before. Without the latter each
+// failure by chance would be counted down from what the one before had left.
 func (p *pace) base(now time.Time) rate.Limit {
 	if p.top != rate.Inf {
 		return p.top
 	}
-	return max(p.lately.rate(now), paceUnknown)
+	return max(p.lately.rate(now), p.bore, paceUnknown)
 }
 
 func (p *pace) lower(to rate.Limit, a Answer, now time.Time) {
@@ -231,6 +233,7 @@ func (p *pace) reach(to rate.Limit, now time.Time) {
 		return
 	}
 	p.log.Info("sending at the configured rate again", "after", now.Sub(p.since).Round(time.Second), "configured", p.told().Configured)
+	p.bore = max(p.bore, p.top)
 	p.top, p.since, p.why = p.configured, time.Time{}, ""
 	p.set(p.configured)
 }
@@ -289,32 +292,4 @@ func (a Answer) trouble() string {
 		return "it did not answer in time"
 	}
 	return "it was down: " + a.Err
-}
-
-// lately counts attempts by the second. The zero lately has counted none.
-type lately struct {
-	second    int64 // Unix
-	now, last int   // attempts in it, and in the one before
-}
-
-func (l *lately) add(at time.Time) {
-	l.turn(at)
-	l.now++
-}
-
-// rate is the number of attempts in the busier one of this second and the one
-// before. A longer look would see a burst as less than it was.
-func (l *lately) rate(at time.Time) rate.Limit {
-	l.turn(at)
-	return rate.Limit(max(l.now, l.last))
-}
-
-func (l *lately) turn(at time.Time) {
-	switch second := at.Unix(); second - l.second {
-	case 0:
-	case 1:
-		l.second, l.now, l.last = second, 0, l.now
-	default:
-		l.second, l.now, l.last = second, 0, 0
-	}
 }

@@ -38,7 +38,7 @@ func TestPace(t *testing.T) {
 	for _, tc := range []struct {
 		name       string
 		configured float64
-		sent       int // in the second before
+		sent       int // a second before the first answer
 		answers    []told
 		want       float64 // 0: no limit
 		why        string
@@ -67,11 +67,12 @@ func TestPace(t *testing.T) {
 		{name: "an outage of one that was slow already", configured: 64, answers: []told{{answer: status(503), times: 100}, {answer: refused(), down: true}}, want: 1, why: "it was down: refused"},
 
 		{name: "no limit, and no trouble", answers: []told{{answer: status(200), times: 9}}},
-		{name: "no limit: half of what was sent", sent: 100, answers: []told{{answer: status(429)}}, want: 50, why: "it answered 429"},
+		{name: "no limit: half of what was sent", sent: 100, answers: []told{{answer: status(429)}}, want: 8, why: "it answered 429"},
 		{name: "no limit, little sent", sent: 1, answers: []told{{answer: status(429)}}, want: 0.5, why: "it answered 429"},
 		{name: "no limit: back to what was sent, and to none", sent: 64, answers: []told{{answer: status(429), times: 100}, {answer: status(200), times: paceSteps}}},
-		{name: "no limit: a step", sent: 64, answers: []told{{answer: status(429)}, {answer: status(200)}}, want: 34, why: "it answered 429"},
-		{name: "no limit: an outage", sent: 64, answers: []told{{answer: refused(), down: true, times: 9}}, want: 4, why: "it was down: refused"},
+		{name: "no limit: a step", sent: 64, answers: []told{{answer: status(429)}, {answer: status(200)}}, want: 8.5, why: "it answered 429"},
+		{name: "no limit: an outage", sent: 64, answers: []told{{answer: refused(), down: true, times: 9}}, want: 1, why: "it was down: refused"},
+		{name: "no limit: what was borne before is not forgotten", sent: 64, answers: []told{{answer: status(429)}, {answer: status(200), times: paceSteps}, {answer: status(429)}}, want: 8, why: "it answered 429"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -128,15 +129,28 @@ func TestPaceLetsTheReceiverAlone(t *testing.T) {
 }
 
 func TestLately(t *testing.T) {
-	var l lately
 	start := noon()
-	for n := range 30 {
-		l.add(start.Add(time.Duration(n) * 100 * time.Millisecond))
-	}
-	for after, want := range []float64{10, 10, 10, 10, 0} {
-		l := l
-		if got := l.rate(start.Add(time.Duration(after) * time.Second)); after >= 2 && float64(got) != want {
-			t.Errorf("%d s: %v, want %v", after, got, want)
+	for _, tc := range []struct {
+		attempts    int
+		every, then time.Duration // between two of them; from the last to the look
+		want        float64
+	}{
+		{0, 0, 0, 0},
+		{1, 0, time.Millisecond, 1},
+		{4, 0, 2 * time.Millisecond, 4},
+		{4, time.Second, time.Second, 1},
+		{100, 10 * time.Millisecond, 10 * time.Millisecond, 100},
+		{100, time.Millisecond, time.Millisecond, 1000},
+		{100, 0, 0, 16000},
+		{100, time.Second, 16 * time.Second, 16.0 / 31},
+	} {
+		var l lately
+		for n := range tc.attempts {
+			l.add(start.Add(time.Duration(n) * tc.every))
+		}
+		now := start.Add(time.Duration(max(0, tc.attempts-1))*tc.every + tc.then)
+		if got := float64(l.rate(now)); math.Abs(got-tc.want) > 1e-9 {
+			t.Errorf("%+v: %v", tc, got)
 		}
 	}
 }
