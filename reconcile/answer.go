@@ -46,9 +46,18 @@ func (c Class) String() string {
 type Answer struct {
 	Status     int           // HTTP; 0: there was none
 	Err        string        // timeout, refused, reset …, or redirect to HOST; "": nothing to add to Status
+	Begun      time.Time     // when the attempt was begun; zero: Latency before it is looked at
 	Latency    time.Duration // from the start of the attempt to the answer's headers, or to the error
 	RetryAfter time.Duration // as the receiver asked; 0: it did not
 	Class      Class
+}
+
+// began is when the attempt was begun, at the latest.
+func (a Answer) began(now time.Time) time.Time {
+	if a.Begun.IsZero() {
+		return now.Add(-a.Latency)
+	}
+	return a.Begun
 }
 
 // String says in a few words what happened, for reasons and logs. It holds
@@ -104,19 +113,26 @@ func plainHost(host string) bool {
 // retryAfter reads a Retry-After in seconds or as a date; 0 when there is none
 // that makes sense.
 func retryAfter(h http.Header, now time.Time) time.Duration {
+	const most = 365 * 24 * time.Hour // far below an overflow
 	v := strings.TrimSpace(h.Get("Retry-After"))
-	if n, err := strconv.ParseInt(v, 10, 64); err == nil {
-		const most = int64(365 * 24 * time.Hour / time.Second) // far below an overflow
-		return time.Duration(min(max(n, 0), most)) * time.Second
+	switch n, err := strconv.ParseInt(v, 10, 64); {
+	case err == nil:
+		return time.Duration(min(max(n, 0), int64(most/time.Second))) * time.Second
+	case v != "" && strings.Trim(v, "0123456789") == "": // more than a number holds
+		return most
 	}
 	if t, err := http.ParseTime(v); err == nil {
-		return max(t.Sub(now), 0)
+		return min(max(t.Sub(now), 0), most)
 	}
 	return 0
 }
 
-// wordStopped is the word for an attempt that our own end cut off.
-const wordStopped = "stopped before the answer"
+const (
+	// wordStopped is the word for an attempt that our own end cut off.
+	wordStopped = "stopped before the answer"
+
+	wordTimeout = "timeout"
+)
 
 // words puts an error of the transport into words. The error's own text is
 // never used: it may quote the URL or what the other side sent.
@@ -134,7 +150,7 @@ func words(ctx context.Context, err error) string {
 	case errors.As(err, &dns):
 		return "dns"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "timeout"
+		return wordTimeout
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):

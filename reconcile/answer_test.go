@@ -41,7 +41,13 @@ func TestRetryAfter(t *testing.T) {
 		"Wed, 25 Mar 2026 12:00:30 GMT": 30 * time.Second,
 		"Wed, 25 Mar 2026 11:00:00 GMT": 0,
 		"9223372036854775807":           365 * 24 * time.Hour,
-		"99999999999999999999":          0,
+		"99999999999999999999":          365 * 24 * time.Hour,
+		"-99999999999999999999":         0,
+		"99999999999999999999x":         0,
+		"+5":                            5 * time.Second,
+		"Wed, 25 Mar 2026 12:00:30 CET": 0,
+		"2026-03-25T12:00:30Z":          0,
+		"Fri, 31 Dec 9999 23:59:59 GMT": 365 * 24 * time.Hour,
 	} {
 		h := http.Header{}
 		h.Set("Retry-After", v)

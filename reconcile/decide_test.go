@@ -139,6 +139,23 @@ func TestDecide(t *testing.T) {
 			want: want{status: state.Replaying, due: now, receiver: &state.Receiver{Misconfigured: "it answered 410: receiver.url is gone", Since: in(-time.Minute), NextProbe: in(40 * time.Second), Probes: 3}}},
 		{name: "a straggler of before the pause", claim: claimOf(7), answer: timeout, receiver: broken,
 			want: want{status: state.Replaying, due: now}},
+		{name: "a straggler of which the rest of the answer took long", claim: claimOf(7), answer: Answer{Status: 401, Class: Misconfigured, Begun: in(-2 * time.Second), Latency: time.Millisecond}, receiver: broken,
+			want: want{status: state.Replaying, due: now}},
+		{name: "a straggler that is refused does not count", claim: claimOf(7, failures(2, 422, true, 5)...), answer: Answer{Status: 422, Class: Refused, Begun: in(-time.Minute)}, receiver: broken,
+			want: want{status: state.Replaying, due: now}},
+		{name: "a straggler that is accepted resumes", claim: claimOf(7), answer: Answer{Status: 200, Class: OK, Begun: in(-time.Minute)}, receiver: broken,
+			want: want{status: state.Seen, receiver: &state.Receiver{OKSeq: 7, OKID: "evt_1", OKAt: now}}},
+		{name: "the probes come to backoff_max", claim: claimOf(7), answer: status(401), receiver: state.Receiver{Misconfigured: "it answered 401", NextProbe: now, Probes: 40},
+			want: want{status: state.Replaying, due: now, receiver: &state.Receiver{
+				Misconfigured: "it answered 401: check receiver.secret, receiver.headers and the token in receiver.url", NextProbe: in(time.Hour), Probes: 41}}},
+		{name: "a probe that asks for more than backoff_max", claim: claimOf(7), answer: Answer{Status: 503, Class: Retry, RetryAfter: 24 * time.Hour}, receiver: broken,
+			want: want{status: state.Replaying, due: now, receiver: &state.Receiver{Misconfigured: "it answered 401", Since: in(-time.Minute), NextProbe: in(time.Hour), Probes: 3}}},
+		{name: "a 500 neither ends nor prolongs a streak of refusals", claim: claimOf(7), answer: status(500), receiver: state.Receiver{Refusals: []string{"evt_2", "evt_3"}},
+			want: want{status: state.Replaying, due: in(5 * time.Second)}},
+		{name: "408, 425 and 429 are no refusals", claim: claimOf(7), answer: status(425), receiver: state.Receiver{Refusals: []string{"evt_2", "evt_3"}},
+			want: want{status: state.Replaying, due: in(5 * time.Second)}},
+		{name: "the same event again is no third one", claim: claimOf(7, failures(1, 404, true, 5)...), answer: status(404), receiver: state.Receiver{Refusals: []string{"evt_1", "evt_3"}},
+			want: want{status: state.Replaying, counted: true, due: in(10 * time.Second)}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l := limits

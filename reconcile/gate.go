@@ -14,7 +14,7 @@ const lookAgain = time.Minute
 // permit says whether an attempt may be made now, and which.
 type permit struct {
 	hold    string        // why nothing may be sent until somebody acts; "" it may
-	blocked bool          // not now, but by itself later: a probe is not due or under way
+	blocked bool          // not now, but by itself later: a probe is not due or under way, or the one that goes first after a rest is
 	wait    time.Duration // until it is worth another look; 0: until the probe has landed, or somebody acts
 	manual  bool          // only what a person asked for: unpaired
 	probe   bool          // one at a time, another event each time
@@ -58,10 +58,14 @@ func (r *Replayer) receiverPermit(now time.Time, probe bool) permit {
 	case r.outage.down:
 		p.probing(r.outage.next, now, r.flying)
 	}
+	if r.flying > 0 && r.pace.resting() { // one goes first, and the pace says when
+		p.blocked = true
+	}
 	return p
 }
 
-// probing lets one attempt at a time pass, from next on.
+// probing lets one attempt at a time pass, from next on, with another event
+// each time.
 func (p *permit) probing(next, now time.Time, flying int) {
 	p.probe = true
 	switch {

@@ -14,7 +14,7 @@ func TestOutageEdges(t *testing.T) {
 	l := Limits{BackoffMin: 5 * time.Second, BackoffMax: time.Hour}.withDefaults()
 	now := noon()
 	var o outage
-	note := func(a Answer) { o.note(a, l, now, log) }
+	note := func(a Answer) { o.note("evt_1", a, l, now, log) }
 
 	note(status(500))
 	note(status(503))
@@ -43,7 +43,7 @@ func TestOutageEdges(t *testing.T) {
 	if o.down || o.failures != 0 {
 		t.Errorf("after a 2xx: %+v", o)
 	}
-	if warns, infos := strings.Count(logged.String(), "level=WARN"), strings.Count(logged.String(), "level=INFO"); warns != 1 || infos != 1 {
+	if warns, infos := strings.Count(logged.String(), "level=WARN"), strings.Count(logged.String(), "level=INFO"); warns != 2 || infos != 1 {
 		t.Errorf("%d warnings, %d infos:\n%s", warns, infos, &logged)
 	}
 	if !strings.Contains(logged.String(), "failures=14") {

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"backstop/state"
 )
 
@@ -28,6 +26,7 @@ type ReplayOptions struct {
 	Concurrency int                      // attempts in flight; 0: 4
 	MaxAttempts int                      // counted attempts until dead; 0: 12
 	Version     string                   // for the User-Agent
+	Before      *Replayer                // of an earlier configuration: its pace goes on where the URL is the same; nil: none
 	Sources     *Sources                 // asked before each POST; nil: nobody
 	Transport   http.RoundTripper        // nil: its own
 	Observe     func(Answer)             // told what came of each POST, by many goroutines; nil: nobody is
@@ -48,6 +47,10 @@ type Drained struct {
 // up: attempts in flight are then awaited for as long as they may take.
 var ErrHandOver = errors.New("replaying goes on in another replayer")
 
+// errPaced says that an event is due and that the pace does not allow its
+// attempt yet.
+var errPaced = errors.New("the pace allows no attempt now")
+
 // Replayer sends missed events to the receiver. Run and Drain may be used at
 // the same time: they share the workers, the rate and the order.
 type Replayer struct {
@@ -56,9 +59,8 @@ type Replayer struct {
 	unusable error // why there is no sender
 	options  ReplayOptions
 	limits   Limits
-	limiter  *rate.Limiter
+	pace     *pace
 	slots    chan struct{} // one for each attempt in flight
-	spare    chan struct{} // holds one token of limiter that was not used
 	wake     chan struct{} // holds one
 	log      *slog.Logger
 
@@ -84,12 +86,12 @@ func NewReplayer(s *state.Store, o ReplayOptions) *Replayer {
 	}
 	r := &Replayer{
 		store: s, options: o, log: o.Logger,
-		limits:  Limits{o.BackoffMin, o.BackoffMax, o.MaxAttempts, rand.Float64}.withDefaults(),
-		limiter: limiter(o.Rate),
-		slots:   make(chan struct{}, o.Concurrency),
-		spare:   make(chan struct{}, 1),
-		wake:    make(chan struct{}, 1),
+		limits: Limits{o.BackoffMin, o.BackoffMax, o.MaxAttempts, rand.Float64}.withDefaults(),
+		pace:   paceOf(o),
+		slots:  make(chan struct{}, o.Concurrency),
+		wake:   make(chan struct{}, 1),
 	}
+	r.options.Before = nil // it may go
 	r.sender, r.unusable = NewSender(SenderOptions{
 		URL: o.URL, Headers: o.Headers, Body: o.Body, Timeout: o.Timeout,
 		Version: o.Version, Concurrency: o.Concurrency, Transport: o.Transport, Observe: o.Observe,
@@ -97,11 +99,15 @@ func NewReplayer(s *state.Store, o ReplayOptions) *Replayer {
 	return r
 }
 
-func limiter(perSecond float64) *rate.Limiter {
-	if perSecond <= 0 {
-		return rate.NewLimiter(rate.Inf, 1)
+// paceOf goes on with the pace of the Replayer before, so that a reload in the
+// middle of trouble does not throw a backlog at the receiver, and so that both
+// keep one rate while the older one ends. Another receiver has its own pace.
+func paceOf(o ReplayOptions) *pace {
+	if o.Before == nil || o.Before.options.URL != o.URL {
+		return newPace(o.Rate, o.Logger)
 	}
-	return rate.NewLimiter(rate.Limit(perSecond), 1)
+	o.Before.pace.configure(o.Rate)
+	return o.Before.pace
 }
 
 // Wake tells Run that something may be due: after a pass, a report, a requeue,
@@ -154,7 +160,8 @@ func (r *Replayer) Run(ctx context.Context) error {
 }
 
 // claim asks the state for the next event, of those that were asked for, once the sources were asked about it. With a claim
-// comes the duty to settle or release it. Without one, wait is how long nothing will be due; 0: until somebody says so.
+// comes the duty to settle or release it. Without one, wait is how long nothing will be due; 0: until somebody says so. It is
+// errPaced when the pace must be waited for.
 func (r *Replayer) claim(ctx context.Context, exclude map[string]bool, by byHand) (c *state.Claim, secrets []string, wait time.Duration, err error) {
 	r.claiming.Lock()
 	defer r.claiming.Unlock()
@@ -169,6 +176,9 @@ func (r *Replayer) claim(ctx context.Context, exclude map[string]bool, by byHand
 			Now: now, Lane: r.lanes.next(), Manual: p.manual || by.manual, Probe: p.probe, Exclude: exclude, Asked: r.asking.fresh(r.options.Sources, now),
 			BackoffMin: r.limits.BackoffMin, BackoffMax: r.limits.BackoffMax, Next: r.limits.backoff,
 		}
+		if wait, _ := r.pace.until(now); wait > 0 {
+			return nil, nil, wait, r.paced(rules)
+		}
 		c, wait, err = r.claimBy(rules)
 		if !errors.Is(err, state.ErrAsk) {
 			return c, p.secrets, wait, err
@@ -178,6 +188,18 @@ func (r *Replayer) claim(ctx context.Context, exclude map[string]bool, by byHand
 			return nil, nil, wait, err
 		}
 	}
+}
+
+// paced is errPaced when there is an event to wait for the pace with.
+func (r *Replayer) paced(rules state.ClaimRules) error {
+	due, err := r.store.Due(rules, 1)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for the next event to replay: %w", err)
+	case len(due) > 0:
+		return errPaced
+	}
+	return nil
 }
 
 // claimBy claims the next event. The intent: a crash after it and before the
@@ -197,19 +219,9 @@ func (r *Replayer) claimBy(rules state.ClaimRules) (c *state.Claim, wait time.Du
 		return nil, wait, nil
 	}
 	r.lanes.took()
+	r.pace.take(time.Now())
 	r.fly(1)
 	return c, 0, nil
-}
-
-// allowed waits until the rate allows the next attempt, and reports whether it
-// did before ctx ended.
-func (r *Replayer) allowed(ctx context.Context) bool {
-	select {
-	case <-r.spare:
-		return ctx.Err() == nil
-	default:
-		return r.limiter.Wait(ctx) == nil && ctx.Err() == nil
-	}
 }
 
 // noteHold logs when replaying is held back, for another reason, or no more.
@@ -285,14 +297,16 @@ func (r *Replayer) settle(c *state.Claim, a Answer) (state.Status, error) {
 	if status == state.Dead {
 		r.log.Warn("event is dead: it waits for a person, see backstop explain", "event_id", c.Event.ID, "reason", out.Why)
 	}
-	r.edges(before, out, a, now)
+	r.edges(c.Event.ID, before, out, a, now)
 	return status, nil
 }
 
-// edges logs when the receiver stops and starts to work.
-func (r *Replayer) edges(before state.Receiver, out state.Outcome, a Answer, now time.Time) {
+// edges takes in what the answer says of the receiver, and logs when it stops
+// and starts to work.
+func (r *Replayer) edges(id string, before state.Receiver, out state.Outcome, a Answer, now time.Time) {
 	if a.Err != wordStopped {
-		r.outage.note(a, r.limits, now, r.log)
+		r.outage.note(id, a, r.limits, now, r.log)
+		r.pace.note(a, r.outage.down, now)
 	}
 	if out.Receiver == nil {
 		return

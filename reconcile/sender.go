@@ -124,12 +124,13 @@ func (s *Sender) post(ctx context.Context, cancel context.CancelFunc, req *http.
 	resp, err := s.transport.RoundTrip(req)
 	latency := time.Since(start)
 	if err != nil {
-		return Answer{Err: words(ctx, err), Latency: latency, Class: Retry}
+		return Answer{Err: words(ctx, err), Begun: start, Latency: latency, Class: Retry}
 	}
 	discard(resp.Body, cancel)
 	return Answer{
 		Status:     resp.StatusCode,
 		Err:        redirect(resp),
+		Begun:      start,
 		Latency:    latency,
 		RetryAfter: retryAfter(resp.Header, time.Now()),
 		Class:      classOf(resp.StatusCode),

@@ -47,8 +47,8 @@ func (s *shift) work(ctx context.Context) error {
 	defer s.cut(nil)
 	for ctx.Err() == nil && s.failed() == nil {
 		idle := s.inFlight() == 0 // before the look, so that what lands meanwhile is looked at
-		started, wait := s.step(ctx)
-		if started {
+		goesOn, wait := s.step(ctx)
+		if goesOn {
 			continue
 		}
 		if idle {
@@ -63,17 +63,22 @@ func (s *shift) work(ctx context.Context) error {
 	return s.failed()
 }
 
-// step starts one attempt, or says how long there will be none.
-func (s *shift) step(ctx context.Context) (started bool, wait time.Duration) {
+// step starts one attempt or waits for the pace to allow it, and is to be called
+// again at once; or it says how long there will be none.
+func (s *shift) step(ctx context.Context) (goesOn bool, wait time.Duration) {
 	if !s.takeSlot(ctx) {
 		return false, 0
 	}
 	c, secrets, wait, err := s.r.claim(ctx, s.once, s.by)
+	if errors.Is(err, errPaced) {
+		<-s.r.slots
+		return s.r.pace.wait(ctx), 0
+	}
 	if err != nil {
 		s.fail(err)
 	}
 	if c == nil {
-		s.giveBack()
+		<-s.r.slots
 		s.due(wait)
 		return false, wait
 	}
@@ -85,27 +90,14 @@ func (s *shift) step(ctx context.Context) (started bool, wait time.Duration) {
 	return true, 0
 }
 
-// takeSlot waits for a free worker and for the rate.
+// takeSlot waits for a free worker.
 func (s *shift) takeSlot(ctx context.Context) bool {
 	select {
 	case s.r.slots <- struct{}{}:
+		return true
 	case <-ctx.Done():
 		return false
 	}
-	if !s.r.allowed(ctx) {
-		<-s.r.slots
-		return false
-	}
-	return true
-}
-
-// giveBack returns the slot and the rate's token that no attempt used.
-func (s *shift) giveBack() {
-	select {
-	case s.r.spare <- struct{}{}:
-	default:
-	}
-	<-s.r.slots
 }
 
 // start sends one claimed event in a goroutine that finish waits for.
@@ -154,7 +146,7 @@ func (s *shift) release(c *state.Claim) {
 		s.fail(err)
 	}
 	s.r.fly(-1)
-	s.giveBack()
+	<-s.r.slots
 }
 
 // sleep waits until something may be due: an attempt landed, somebody woke the
@@ -242,7 +234,9 @@ func (s *shift) report() Drained {
 	sum := s.drained
 	sum.Next = s.next
 	s.mu.Unlock()
-	sum.Waiting = s.r.waiting()
+	if sum.Waiting = s.r.waiting(); sum.Waiting == 0 {
+		sum.Next = time.Time{}
+	}
 	sum.Paused = s.r.Paused()
 	return sum
 }

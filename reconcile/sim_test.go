@@ -25,8 +25,9 @@ var errRefused = fmt.Errorf("dial: %w", syscall.ECONNREFUSED)
 // got is one POST that the simulated receiver took.
 type got struct {
 	id      string
-	at      time.Time
-	status  int // 0: none was given
+	begun   time.Time
+	at      time.Time // of the answer
+	status  int       // 0: none was given
 	headers http.Header
 	body    string
 }
@@ -38,6 +39,7 @@ type target struct {
 	flying int
 	most   int // in flight at once
 	delay  time.Duration
+	after  string                                         // Retry-After of every answer; "": none
 	answer func(n int, id string) (status int, err error) // called with mu held; n: POSTs of this id before; nil: 200
 }
 
@@ -47,20 +49,30 @@ func (r *target) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	id := req.Header.Get("Heygen-Event-Id")
-	n := r.enter(id)
+	n, begun := r.enter(id), time.Now()
 	defer r.leave()
 	select {
 	case <-time.After(r.delay):
 	case <-req.Context().Done():
-		r.note(got{id, time.Now(), 0, req.Header, string(body)})
+		r.note(got{id, begun, time.Now(), 0, req.Header, string(body)})
 		return nil, req.Context().Err()
 	}
 	status, err := r.reply(n, id)
-	r.note(got{id, time.Now(), status, req.Header, string(body)})
+	r.note(got{id, begun, time.Now(), status, req.Header, string(body)})
 	if err != nil {
 		return nil, err
 	}
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("ok"))}, nil
+	return &http.Response{StatusCode: status, Header: r.headers(), Body: io.NopCloser(strings.NewReader("ok"))}, nil
+}
+
+func (r *target) headers() http.Header {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := http.Header{}
+	if r.after != "" {
+		h.Set("Retry-After", r.after)
+	}
+	return h
 }
 
 func (r *target) reply(n int, id string) (status int, err error) {

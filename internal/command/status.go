@@ -48,6 +48,9 @@ func statusText(s engine.Status, now time.Time) string {
 		line("oldest", "missed since %s (%s)", stamp(s.OldestMissed), now.Sub(s.OldestMissed).Round(time.Second))
 	}
 	line("receiver", "%s", receiverText(s.Receiver))
+	if pace := paceText(s.Receiver); pace != "" {
+		line("pace", "%s", pace)
+	}
 	for _, source := range s.Sources {
 		line("source", "%s: %s", sourceName(source), sourceText(source))
 	}
@@ -128,4 +131,20 @@ func receiverText(r engine.ReceiverStatus) string {
 		return r.URL + ", nothing replayed yet"
 	}
 	return fmt.Sprintf("%s, last replay accepted at %s", r.URL, stamp(r.LastAccepted))
+}
+
+// paceText tells that less is sent than is configured, and why; "" when it is not.
+func paceText(r engine.ReceiverStatus) string {
+	var parts []string
+	if r.Slower != "" {
+		configured := fmt.Sprintf("of %.3g a second", r.Configured)
+		if r.Configured == 0 {
+			configured = "a second instead of without a limit"
+		}
+		parts = append(parts, fmt.Sprintf("sending %.3g %s since %s: %s", r.Rate, configured, stamp(r.SlowSince), r.Slower))
+	}
+	if !r.Rests.IsZero() {
+		parts = append(parts, "the receiver asked to be let alone until "+stamp(r.Rests))
+	}
+	return strings.Join(parts, "; ")
 }

@@ -69,6 +69,7 @@ type Engine struct {
 	underWay    atomic.Uint64 // the backfill that holds backfilling; 0: none
 	backfilling sync.Mutex    // one backfill at a time; beside the walks
 	caughtUp    atomic.Bool   // a sweep missed before the start was looked for
+	scheduled   atomic.Bool   // Run is at work, and with it the schedule
 
 	mu    sync.Mutex
 	parts *parts // guarded by mu; replaced whole by Reload
@@ -196,6 +197,9 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 		return nil, exit.Wrap(exit.Config, "", err)
 	}
 	options.Sources = p.sources
+	if before := e.current(); before != nil {
+		options.Before = before.replayer
+	}
 	p.replayer = reconcile.NewReplayer(e.store, options)
 	return p, nil
 }

@@ -95,7 +95,7 @@ func (e *Engine) Event(id string) (Event, error) {
 	if row.Withheld {
 		event.Held = "it waits for `backstop replay " + printable(id) + "` or `backstop ignore " + printable(id) + "`"
 	} else if row.Status == state.Missed || row.Status == state.Replaying {
-		event.Held = cmp.Or(e.held(), e.outage())
+		event.Held = cmp.Or(e.held(), e.outage(), e.rest())
 	} else if err := e.sourceError(); err != nil && row.Status == state.Listed {
 		event.Held = heygen.CutURLs(err.Error())
 	}
@@ -109,7 +109,16 @@ func (e *Engine) outage() string {
 	if o.Answer == "" {
 		return ""
 	}
-	return fmt.Sprintf("the receiver fails since %s (%s): one event at a time is tried", o.Since.UTC().Format(time.RFC3339), o.Answer)
+	return fmt.Sprintf("the receiver fails since %s (%s): one event at a time is tried", o.Since.UTC().Format(time.RFC3339), o)
+}
+
+// rest tells that the receiver asked to be let alone, "" when it did not.
+func (e *Engine) rest() string {
+	held := e.current().replayer.Pace().Held
+	if held.IsZero() {
+		return ""
+	}
+	return "the receiver asked to be let alone until " + held.UTC().Format(time.RFC3339)
 }
 
 // ErrUnknown is in the error of an id that the state has never heard of.

@@ -64,6 +64,8 @@ func (e *Engine) readings() metrics.Readings {
 		Unpaired:     !e.store.Paired(),
 		Sources:      e.sourceHealth(),
 	}
+	pace := e.current().replayer.Pace()
+	r.Rate, r.Configured = pace.Rate, pace.Configured
 	r.StateSize, _ = e.store.Size()
 	var s Status
 	if e.walkStatus(&s) == nil {

@@ -33,6 +33,7 @@ type Reconciled struct {
 // an error with the code Differences, beside the result.
 func (e *Engine) Reconcile(ctx context.Context, r ReconcileRequest) (Reconciled, error) {
 	pass, passErr := e.poll(ctx, r.Sweep)
+	defer e.keepWalking(ctx)()
 	sent, drainErr := e.drain(ctx)
 	if r.Wait && passErr == nil && drainErr == nil {
 		var more int
@@ -51,6 +52,31 @@ func (e *Engine) poll(ctx context.Context, sweep bool) (Pass, error) {
 		return e.Sweep(ctx)
 	}
 	return e.Poll(ctx)
+}
+
+// keepWalking polls when the schedule says so, until the function that it gives
+// is called: a run without a daemon sends for as long as the receiver takes, and
+// another one can't begin meanwhile. Beside a daemon that is done already.
+func (e *Engine) keepWalking(ctx context.Context) (stop func()) {
+	if e.scheduled.Load() {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { // ends with stop, which waits for it
+		defer close(done)
+		for {
+			next, _ := e.current().schedule.Next(time.Now())
+			if pause(ctx, time.Until(next)) != nil {
+				return
+			}
+			_, _ = e.Poll(ctx) // noted and logged
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // drain sends what is due now and tells how many events the receiver took. What

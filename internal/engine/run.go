@@ -15,6 +15,8 @@ import (
 // state can no longer be written to. Each call serves the configuration of its
 // start; after Reload it is ended and called again.
 func (e *Engine) Run(ctx context.Context) error {
+	e.scheduled.Store(true)
+	defer e.scheduled.Store(false)
 	p := e.current()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.schedule.Run(ctx, e.job) })

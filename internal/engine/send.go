@@ -92,7 +92,7 @@ func (s *historySender) queue(ctx context.Context) (moved int, err error) {
 		return 0, err
 	}
 	bite := min(queueBite, oldLaneMost-old, s.allowed())
-	if s.e.current().replayer.Down() {
+	if r := s.e.current().replayer; r.Down() || r.Resting() {
 		bite = min(bite, s.trickle(old))
 	}
 	if bite < 1 || s.planned == 0 {
@@ -109,7 +109,8 @@ func (s *historySender) queue(ctx context.Context) (moved int, err error) {
 	return s.decide(ctx, rows)
 }
 
-// trickle is how many events may be queued while the receiver is down: all that
+// trickle is how many events may be queued while the receiver is down or asked
+// to be let alone: all that
 // is queued by then is sent when it answers again, and no rate holds that back.
 // A new one now and then gives it something to be tried with.
 func (s *historySender) trickle(old int) int {

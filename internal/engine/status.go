@@ -46,6 +46,12 @@ type ReceiverStatus struct {
 	LastAccepted  time.Time `json:"last_accepted_at,omitzero"`
 	Failing       string    `json:"failing,omitempty"` // what it answers instead of a 2xx, to everything
 	FailingSince  time.Time `json:"failing_since,omitzero"`
+
+	Rate       float64   `json:"rate"`             // attempts a second, at most, now; 0: no limit
+	Configured float64   `json:"configured_rate"`  // likewise
+	Slower     string    `json:"slower,omitempty"` // why Rate is below it; "": it is not
+	SlowSince  time.Time `json:"slower_since,omitzero"`
+	Rests      time.Time `json:"rests_until,omitzero"` // it asked to be let alone
 }
 
 // SourceStatus is one way of knowing what the receiver has.
@@ -124,11 +130,12 @@ func countWords(c state.Counts) map[string]int64 {
 }
 
 func (e *Engine) receiverStatus() ReceiverStatus {
-	r, outage := e.store.Receiver(), e.current().replayer.Outage()
+	r, outage, pace := e.store.Receiver(), e.current().replayer.Outage(), e.current().replayer.Pace()
 	status := ReceiverStatus{
 		URL: heygen.CutURLs(e.current().cfg.Receiver.URL), Paused: r.Paused, PausedBy: r.PausedBy, PausedAt: r.PausedAt,
 		Misconfigured: r.Misconfigured, NextProbe: r.NextProbe, LastAccepted: r.OKAt,
-		Failing: outage.Answer, FailingSince: outage.Since,
+		Failing: outage.String(), FailingSince: outage.Since,
+		Rate: pace.Rate, Configured: pace.Configured, Slower: pace.Why, SlowSince: pace.Since, Rests: pace.Held,
 	}
 	if outage.Answer != "" && r.Misconfigured == "" {
 		status.NextProbe = outage.Next

@@ -56,6 +56,7 @@ type scene struct {
 type trouble struct {
 	calm         bool   // nothing does
 	down         bool   // no connection
+	rest         string // Retry-After of every answer; "": none
 	unauthorized bool   // 401 to all
 	healed       bool   // poisonous events are taken, too
 	poison       string // type and entity of the fact that is refused; "": none yet
@@ -325,6 +326,9 @@ func (s *scene) comeBack(p *post, resp *http.Response) (*http.Response, error) {
 		return nil, fmt.Errorf("read: %w", syscall.ECONNRESET)
 	}
 	p.got = resp.StatusCode
+	if s.rest != "" {
+		resp.Header.Set("Retry-After", s.rest)
+	}
 	return resp, nil
 }
 

@@ -19,6 +19,8 @@ type Readings struct {
 	Gap          float64        // seconds of created_at that should have been walked and were not
 	Paused       bool           // replaying is paused, by a person or because the receiver is misconfigured
 	Unpaired     bool           // no source has ever spoken
+	Rate         float64        // attempts a second that the receiver bears now; 0: no limit
+	Configured   float64        // attempts a second, at most; 0: no limit
 	StateSize    int64          // bytes
 	Sources      []SourceHealth // the reader's to keep
 }
@@ -74,6 +76,8 @@ func newGauges(read func() Readings) *gauges {
 		func(r Readings, _ time.Time) float64 { return truth(r.Paused) })
 	add("unpaired", "Whether no source has ever said what the receiver has, so that nothing is replayed.",
 		func(r Readings, _ time.Time) float64 { return truth(r.Unpaired) })
+	add("replay_rate", "Attempts a second that are made at most now; 0: no limit.", func(r Readings, _ time.Time) float64 { return r.Rate })
+	add("replay_rate_configured", "Attempts a second that are configured; 0: no limit.", func(r Readings, _ time.Time) float64 { return r.Configured })
 	add("state_size_bytes", "Size of the state file.", func(r Readings, _ time.Time) float64 { return float64(r.StateSize) })
 	return g
 }

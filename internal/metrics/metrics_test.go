@@ -269,14 +269,14 @@ func TestGauges(t *testing.T) {
 	m.Show(func() Readings {
 		return Readings{
 			Pending: 3, Dead: 1, OldestMissed: now.Add(-time.Hour), Mark: noon(), LastPass: noon().Add(1500 * time.Millisecond),
-			LastPassTook: 250 * time.Millisecond, LastClean: noon(), Gap: 7200, Paused: true, Unpaired: true, StateSize: 4096,
+			LastPassTook: 250 * time.Millisecond, LastClean: noon(), Gap: 7200, Paused: true, Unpaired: true, Rate: 1.25, Configured: 5, StateSize: 4096,
 		}
 	})
 	want(t, m, map[string]string{
 		"backstop_events_pending": "3", "backstop_events_dead": "1", "backstop_mark_timestamp_seconds": "1.7723664e+09",
 		"backstop_last_pass_timestamp_seconds": "1.7723664015e+09", "backstop_last_pass_duration_seconds": "0.25",
 		"backstop_last_clean_pass_timestamp_seconds": "1.7723664e+09", "backstop_coverage_gap_seconds": "7200",
-		"backstop_receiver_paused": "1", "backstop_unpaired": "1", "backstop_state_size_bytes": "4096",
+		"backstop_replay_rate": "1.25", "backstop_replay_rate_configured": "5", "backstop_receiver_paused": "1", "backstop_unpaired": "1", "backstop_state_size_bytes": "4096",
 	})
 	var age float64
 	if _, err := fmt.Sscan(scrape(t, m)["backstop_oldest_missed_age_seconds"], &age); err != nil || age < 3600 || age > 7200 {
