@@ -196,6 +196,9 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 		return nil, exit.Wrap(exit.Config, "", err)
 	}
 	options.Sources = p.sources
+	if options.Links, err = e.links(cfg, client); err != nil {
+		return nil, err
+	}
 	p.replayer = reconcile.NewReplayer(e.store, options)
 	return p, nil
 }
