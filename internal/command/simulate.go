@@ -88,6 +88,7 @@ func (f *simulateFlags) addFaults(cmd *cobra.Command, mild simulate.Faults) {
 	flags.Float64Var(&faults.LateListing, "late-listing", mild.LateListing, "share of events that are listed late")
 	flags.DurationVar(&faults.LateListingBy, "late-listing-by", mild.LateListingBy, "how late")
 	flags.Float64Var(&faults.ResourceGone, "resource-gone", 0, "share of look-ups (videos, translations …) that are 404")
+	flags.Float64Var(&faults.ResourceForbidden, "resource-403", 0, "share that are 403")
 	flags.Float64Var(&faults.ResourceError, "resource-5xx", 0, "share that are 5xx")
 	flags.Float64Var(&faults.ResourceUnfinished, "resource-unfinished", 0, "share that are still processing")
 	flags.Float64Var(&faults.ResourceNull, "resource-null", 0, "share whose links are null")

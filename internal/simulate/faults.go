@@ -45,8 +45,9 @@ type Faults struct {
 
 	RetryAfter string // the header of a 429, as it is; "": 1
 
-	// Of answers to a look-up of a video, a translation and so on. The first four exclude one another.
+	// Of answers to a look-up of a video, a translation and so on. The first five exclude one another.
 	ResourceGone       float64       // 404
+	ResourceForbidden  float64       // 403, as for a key that lacks the right
 	ResourceError      float64       // 500, 502, 503, 504 or 520
 	ResourceUnfinished float64       // still processing
 	ResourceNull       float64       // every link is null
@@ -73,7 +74,7 @@ func (f Faults) Validate() error {
 	}{
 		{"too_many", f.TooMany}, {"server_error", f.ServerError}, {"html", f.HTML}, {"truncated", f.Truncated},
 		{"expired_cursors", f.ExpiredCursors}, {"empty_pages", f.EmptyPages}, {"slow", f.Slow}, {"late_listing", f.LateListing},
-		{"resource_gone", f.ResourceGone}, {"resource_error", f.ResourceError}, {"resource_unfinished", f.ResourceUnfinished},
+		{"resource_gone", f.ResourceGone}, {"resource_forbidden", f.ResourceForbidden}, {"resource_error", f.ResourceError}, {"resource_unfinished", f.ResourceUnfinished},
 		{"resource_null", f.ResourceNull}, {"resource_slow", f.ResourceSlow},
 	} {
 		if err := validShare(s.name, s.share); err != nil {
@@ -176,6 +177,7 @@ type wireFaults struct {
 	RetryAfter     string  `json:"retry_after"`
 
 	ResourceGone       float64 `json:"resource_gone"`
+	ResourceForbidden  float64 `json:"resource_forbidden"`
 	ResourceError      float64 `json:"resource_error"`
 	ResourceUnfinished float64 `json:"resource_unfinished"`
 	ResourceNull       float64 `json:"resource_null"`
@@ -200,7 +202,7 @@ func (f Faults) wire() wireFaults {
 	return wireFaults{
 		f.TooMany, f.ServerError, f.HTML, f.Truncated, f.ExpiredCursors, f.EmptyPages,
 		f.Slow, span(f.SlowBy), f.order(), f.LateListing, span(f.LateListingBy), f.RetryAfter,
-		f.ResourceGone, f.ResourceError, f.ResourceUnfinished, f.ResourceNull, f.ResourceSlow, span(f.ResourceSlowBy),
+		f.ResourceGone, f.ResourceForbidden, f.ResourceError, f.ResourceUnfinished, f.ResourceNull, f.ResourceSlow, span(f.ResourceSlowBy),
 	}
 }
 
@@ -210,7 +212,7 @@ func (f wireFaults) faults() Faults {
 		ExpiredCursors: f.ExpiredCursors, EmptyPages: f.EmptyPages,
 		Slow: f.Slow, SlowBy: time.Duration(f.SlowBy), Order: f.Order,
 		LateListing: f.LateListing, LateListingBy: time.Duration(f.LateListingBy), RetryAfter: f.RetryAfter,
-		ResourceGone: f.ResourceGone, ResourceError: f.ResourceError, ResourceUnfinished: f.ResourceUnfinished,
+		ResourceGone: f.ResourceGone, ResourceForbidden: f.ResourceForbidden, ResourceError: f.ResourceError, ResourceUnfinished: f.ResourceUnfinished,
 		ResourceNull: f.ResourceNull, ResourceSlow: f.ResourceSlow, ResourceSlowBy: time.Duration(f.ResourceSlowBy),
 	}
 }

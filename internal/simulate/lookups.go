@@ -23,6 +23,7 @@ type lookUp struct {
 // The ways in which the answer to a look-up goes wrong.
 const (
 	resourceGone       fault = "resource_gone"
+	resourceForbidden  fault = "resource_forbidden"
 	resourceError      fault = "resource_error"
 	resourceUnfinished fault = "resource_unfinished"
 	resourceNull       fault = "resource_null"
@@ -45,6 +46,8 @@ func (w *World) serveLookUp(rw http.ResponseWriter, r *http.Request, draw *rand.
 	switch {
 	case what == resourceError:
 		problem{[]int{500, 502, 503, 504, 520}[draw.IntN(5)], "internal_error", "Something went wrong.", ""}.write(rw)
+	case what == resourceForbidden:
+		problem{http.StatusForbidden, "forbidden", "This key may not read it.", ""}.write(rw)
 	case what == resourceGone || !ok:
 		notFound().write(rw)
 	default:
@@ -63,7 +66,7 @@ func (f Faults) drawLookUp(r *rand.Rand) (time.Duration, fault) {
 		share float64
 		what  fault
 	}{
-		{f.ResourceGone, resourceGone}, {f.ResourceError, resourceError},
+		{f.ResourceGone, resourceGone}, {f.ResourceForbidden, resourceForbidden}, {f.ResourceError, resourceError},
 		{f.ResourceUnfinished, resourceUnfinished}, {f.ResourceNull, resourceNull},
 	} {
 		if u < c.share {

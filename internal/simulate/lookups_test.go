@@ -90,6 +90,7 @@ func TestLookUpFaults(t *testing.T) {
 		check  func(heygen.Fresh, *heygen.Error) bool
 	}{
 		{resourceGone, Faults{ResourceGone: 1}, func(_ heygen.Fresh, e *heygen.Error) bool { return e != nil && e.Status == 404 }},
+		{resourceForbidden, Faults{ResourceForbidden: 1}, func(_ heygen.Fresh, e *heygen.Error) bool { return e != nil && e.Status == 403 }},
 		{resourceError, Faults{ResourceError: 1}, func(_ heygen.Fresh, e *heygen.Error) bool { return e != nil && e.Status >= 500 }},
 		{resourceUnfinished, Faults{ResourceUnfinished: 1}, func(f heygen.Fresh, e *heygen.Error) bool {
 			return e == nil && f.Status == "processing" && !f.Complete()
