@@ -72,6 +72,7 @@ type lookedUp struct {
 	why    string // why there are no fresh links, for people; "": there are
 	failed bool   // no answer, or none that says anything of the resource
 	cut    bool   // whoever asked went away: it says nothing at all
+	late   bool   // its turn would have come too late: it was not asked
 	until  time.Time
 }
 
@@ -110,14 +111,14 @@ func (l *LookUps) Renew(ctx context.Context, e heygen.Event) (data []byte, note 
 // lookUp answers from memory, or asks. Whoever wants what another one is asking
 // for waits for that answer, and asks on when the other one went away.
 func (l *LookUps) lookUp(ctx context.Context, r heygen.Resource) lookedUp {
-	ctx, cancel := context.WithTimeout(ctx, LookUpBudget)
+	budget, cancel := context.WithTimeout(ctx, LookUpBudget)
 	defer cancel()
 	for {
 		if known, ok := l.known(r); ok {
 			return known
 		}
-		answer, _, _ := l.flight.Do(string(r.Kind)+"/"+r.ID, func() (any, error) { return l.ask(ctx, r), nil })
-		if found := answer.(lookedUp); !found.cut || ctx.Err() != nil {
+		answer, _, _ := l.flight.Do(string(r.Kind)+"/"+r.ID, func() (any, error) { return l.ask(ctx, budget, r), nil })
+		if found := answer.(lookedUp); !found.cut || budget.Err() != nil {
 			return found
 		}
 	}
@@ -130,16 +131,21 @@ func (l *LookUps) known(r heygen.Resource) (lookedUp, bool) {
 	return found, ok && time.Now().Before(found.until)
 }
 
-// ask makes one look-up, unless those of its kind pause.
-func (l *LookUps) ask(ctx context.Context, r heygen.Resource) lookedUp {
+// ask makes one look-up for whom ctx is, unless those of its kind pause.
+func (l *LookUps) ask(ctx, budget context.Context, r heygen.Resource) lookedUp {
 	if till, ok := l.begin(r.Kind); !ok {
 		return lookedUp{why: "look-ups pause until " + stamp(till) + " because several failed in a row"}
 	}
-	fresh, err := l.api.Fresh(ctx, r)
+	fresh, err := l.api.Fresh(budget, r)
 	found := lookedUp{fresh: fresh}
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		found = lookedUp{why: "the look-up was broken off", cut: true}
+	case errors.Is(err, context.DeadlineExceeded) && budget.Err() == nil:
+		found = lookedUp{why: "too many look-ups at once for their rate", late: true}
+	case err != nil:
 		found = failedLookUp(err, r)
-	} else if !fresh.Complete() {
+	case !fresh.Complete():
 		found.why = "the " + string(r.Kind) + " is " + plainStatus(fresh.Status)
 	}
 	l.end(r, found)
@@ -152,8 +158,6 @@ func (l *LookUps) ask(ctx context.Context, r heygen.Resource) lookedUp {
 func failedLookUp(err error, r heygen.Resource) lookedUp {
 	var e *heygen.Error
 	switch {
-	case errors.Is(err, context.Canceled):
-		return lookedUp{why: "the look-up was broken off", cut: true}
 	case errors.Is(err, context.DeadlineExceeded):
 		return lookedUp{why: "the look-up took too long", failed: true}
 	case !errors.As(err, &e):
@@ -191,7 +195,7 @@ func (l *LookUps) end(r heygen.Resource, found lookedUp) {
 	if l.pauses[r.Kind].end(found, now) {
 		l.edge(r.Kind, found)
 	}
-	if found.cut {
+	if found.cut || found.late {
 		return
 	}
 	if len(l.answers) >= answersKept {
@@ -245,10 +249,10 @@ func (p *breaker) begin(now time.Time) (till time.Time, ok bool) {
 func (p *breaker) end(found lookedUp, now time.Time) (edge bool) {
 	p.trying = false
 	switch was := p.failures >= pauseAfter; {
-	case found.cut && was:
-		p.till = now // the next one tries
-		return false
-	case found.cut:
+	case found.cut || found.late: // nothing is known
+		if was {
+			p.till = now // the next one tries
+		}
 		return false
 	case !found.failed:
 		p.failures = 0

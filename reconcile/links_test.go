@@ -249,6 +249,32 @@ func TestLookUpsPause(t *testing.T) {
 	})
 }
 
+// A look-up whose turn would come too late is no failure of HeyGen, and the one
+// who is told to end by its own deadline says nothing about HeyGen either.
+func TestLookUpsThatWereNotMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &videoShelf{fault: fmt.Errorf("get video: %w", context.DeadlineExceeded)}
+		l := NewLookUps(LookUpOptions{API: v})
+		for n := range 2 * pauseAfter {
+			if _, note := l.Renew(t.Context(), oldEvent(n%2)); note != "links expired, sent as they are: too many look-ups at once for their rate" {
+				t.Errorf("%q", note)
+			}
+		}
+		v.set(time.Hour, nil)
+		for n := range 2 * pauseAfter {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, note := l.Renew(ctx, oldEvent(n%2)); note != "links expired, sent as they are: the look-up was broken off" {
+				t.Errorf("%q", note)
+			}
+			cancel()
+		}
+		v.set(0, nil)
+		if _, note := l.Renew(t.Context(), oldEvent(0)); note != "1 link renewed (url by path)" {
+			t.Errorf("%q", note)
+		}
+	})
+}
+
 func withLinks(l Links) func(*ReplayOptions) { return func(o *ReplayOptions) { o.Links = l } }
 
 // The receiver gets fresh links under a signature of what it got; the state
