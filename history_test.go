@@ -93,6 +93,9 @@ func newHistoryWorld(t *testing.T, seed uint64) *historyWorld {
 	base := serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		noted := &notedWriter{ResponseWriter: rw, status: http.StatusOK}
 		api.ServeHTTP(noted, r)
+		if !strings.HasSuffix(r.URL.Path, "/v3/webhooks/events") {
+			return // links that have expired are looked up beside the walk
+		}
 		w.requests.Add(1)
 		switch noted.status {
 		case http.StatusOK:

@@ -84,7 +84,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "start": start, "end": end, "signal": signalled, "waitfor": waitFor, "until": until,
 			"http": request, "json": jsonObject, "jsonlines": jsonLines, "samejson": sameJSON,
-			"event": event, "deliveries": deliveries, "filled": filled, "overwrite": overwrite,
+			"event": event, "deliveries": deliveries, "filled": filled, "overwrite": overwrite, "keep": keepValue,
 		},
 	})
 }
@@ -534,7 +534,9 @@ func receive(args []string) int {
 		},
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/", r.Handler())
+	kept := &bodies{last: map[string][]byte{}}
+	mux.Handle("/", kept.of(r.Handler()))
+	mux.HandleFunc("GET /body/{id}", kept.serve)
 	mux.HandleFunc("GET /log", func(w http.ResponseWriter, _ *http.Request) { writeLog(w, r.Log()) })
 	mux.HandleFunc("GET /v3/webhooks/events", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) })
 	mux.HandleFunc("PUT /answer/{status}", func(w http.ResponseWriter, q *http.Request) {

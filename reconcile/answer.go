@@ -50,6 +50,7 @@ type Answer struct {
 	Latency    time.Duration // from the start of the attempt to the answer's headers, or to the error
 	RetryAfter time.Duration // as the receiver asked; 0: it did not
 	Class      Class
+	Note       string // what was done to the event before it was sent, for people; "": nothing
 }
 
 // began is when the attempt was begun, at the latest.

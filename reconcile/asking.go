@@ -26,12 +26,12 @@ type asking struct {
 }
 
 // fresh gives the rule by which the state tells whether the next event may be
-// claimed at now; nil when there is nobody to ask.
-func (a *asking) fresh(s *Sources, now time.Time) func(id string) bool {
+// claimed at now, by an answer that is younger than within; nil when there is nobody to ask.
+func (a *asking) fresh(s *Sources, now time.Time, within time.Duration) func(id string) bool {
 	if s.idle() {
 		return nil
 	}
-	return func(id string) bool { return now.Sub(a.at[id]) < freshFor }
+	return func(id string) bool { return now.Sub(a.at[id]) < within }
 }
 
 // asked remembers a question that began then, and forgets those of old.
@@ -69,8 +69,8 @@ func (r *Replayer) ask(ctx context.Context, rules state.ClaimRules) (wait time.D
 	if failed = also(failed, answers.Failed...); len(failed) > 0 {
 		return r.stopAsking("a source could not answer: " + strings.Join(failed, ", ")), nil
 	}
-	if took := time.Since(began); took >= freshFor {
-		return r.stopAsking(fmt.Sprintf("the sources take longer than %s to answer, and what they say is old then; make them faster", freshFor)), nil
+	if within := r.freshness(); time.Since(began) >= within {
+		return r.stopAsking(fmt.Sprintf("the sources take longer than %s to answer, and what they say is old then; make them faster", within)), nil
 	}
 	ids := make([]string, len(due))
 	for i, e := range due {

@@ -28,6 +28,7 @@ type ReplayOptions struct {
 	Version     string                   // for the User-Agent
 	Before      *Replayer                // of an earlier configuration: its pace goes on where the URL is the same; nil: none
 	Sources     *Sources                 // asked before each POST; nil: nobody
+	Links       Links                    // renews expired links before each POST; nil: they are sent as they are
 	Transport   http.RoundTripper        // nil: its own
 	Observe     func(Answer)             // told what came of each POST, by many goroutines; nil: nobody is
 	Logger      *slog.Logger             // nil: none
@@ -173,7 +174,7 @@ func (r *Replayer) claim(ctx context.Context, exclude map[string]bool, by byHand
 			return nil, nil, p.wait, nil
 		}
 		rules := state.ClaimRules{
-			Now: now, Lane: r.lanes.next(), Manual: p.manual || by.manual, Probe: p.probe, Exclude: exclude, Asked: r.asking.fresh(r.options.Sources, now),
+			Now: now, Lane: r.lanes.next(), Manual: p.manual || by.manual, Probe: p.probe, Exclude: exclude, Asked: r.asking.fresh(r.options.Sources, now, r.freshness()),
 			BackoffMin: r.limits.BackoffMin, BackoffMax: r.limits.BackoffMax, Next: r.limits.backoff,
 		}
 		if wait, _ := r.pace.until(now); wait > 0 {
@@ -273,9 +274,16 @@ func (r *Replayer) fly(n int) {
 	r.flying += n
 }
 
-// deliver makes one claimed attempt and writes down what came of it.
-func (r *Replayer) deliver(ctx context.Context, c *state.Claim, secrets []string) (state.Status, error) {
-	a := r.sender.Send(ctx, Message{Event: c.Event, Attempt: c.Attempt, Reason: c.Reason, Secrets: secrets})
+// deliver makes one claimed attempt and writes down what came of it. Once ctx has
+// ended no POST is begun whose links are still being looked up: the attempt is
+// taken back, with errUnsent. A POST that was begun has until sending ends.
+func (r *Replayer) deliver(ctx, sending context.Context, c *state.Claim, secrets []string) (state.Status, error) {
+	note, status, err := r.renew(ctx, c)
+	if err != nil {
+		return status, err
+	}
+	a := r.sender.Send(sending, Message{Event: c.Event, Attempt: c.Attempt, Reason: c.Reason, Secrets: secrets})
+	a.Note = note
 	r.log.Debug("replay attempt", "event_id", c.Event.ID, "attempt", c.Attempt, "answer", a.String(), "latency", a.Latency)
 	return r.settle(c, a)
 }

@@ -86,7 +86,7 @@ func (s *shift) step(ctx context.Context) (goesOn bool, wait time.Duration) {
 		s.release(c)
 		return false, 0
 	}
-	s.start(c, secrets)
+	s.start(ctx, c, secrets)
 	return true, 0
 }
 
@@ -101,7 +101,7 @@ func (s *shift) takeSlot(ctx context.Context) bool {
 }
 
 // start sends one claimed event in a goroutine that finish waits for.
-func (s *shift) start(c *state.Claim, secrets []string) {
+func (s *shift) start(ctx context.Context, c *state.Claim, secrets []string) {
 	s.by.probe = false // it was for the first attempt alone
 	if s.once != nil {
 		s.once[c.Event.ID] = true
@@ -111,7 +111,7 @@ func (s *shift) start(c *state.Claim, secrets []string) {
 	s.drained.Sent++
 	s.mu.Unlock()
 	s.workers.Go(func() {
-		status, err := s.r.deliver(s.sending, c, secrets)
+		status, err := s.r.deliver(ctx, s.sending, c, secrets)
 		s.r.fly(-1)
 		<-s.r.slots
 		s.land(status, err)
@@ -122,8 +122,12 @@ func (s *shift) start(c *state.Claim, secrets []string) {
 func (s *shift) land(status state.Status, err error) {
 	s.mu.Lock()
 	s.flying--
+	unsent := errors.Is(err, errUnsent)
+	if unsent {
+		s.drained.Sent--
+	}
 	switch {
-	case err != nil:
+	case err != nil && !unsent:
 		s.failLocked(err)
 	case status == state.Seen:
 		s.drained.Seen++

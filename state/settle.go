@@ -174,15 +174,21 @@ func (s *Store) Release(id string, due time.Time) error {
 	return nil
 }
 
-// releaseFinished tells of an event that was finished already that nothing was sent.
+// releaseFinished tells of an event that was finished already that nothing was sent, and takes the attempt out of its story.
 func (t *tx) releaseFinished(id string, flown flight, flew bool) error {
 	if !flew {
 		return nil
 	}
-	p, l, _, err := t.finishedLine(id, flown)
+	p, l, ok, err := t.finishedLine(id, flown)
 	if err != nil {
 		return err
 	}
 	t.landed(t.typeName(l.kind), p.created, l.status, Missed)
-	return nil
+	d := t.storyAt(p)
+	n := len(d.attempts)
+	if !ok || n == 0 || !d.attempts[n-1].Open {
+		return nil
+	}
+	d.attempts = d.attempts[:n-1]
+	return t.putStory(p, d)
 }

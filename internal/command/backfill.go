@@ -182,7 +182,18 @@ func (a *app) printPlan(p engine.BackfillPlan, r engine.BackfillRequest) error {
 			return err
 		}
 	}
-	return a.printf("%s have expired in them\n%s\n", plural(p.Links, "pre-signed link"), duration(p))
+	return a.printf("%s\n%s\n", expired(p), duration(p))
+}
+
+// expired tells of the links in what is missed.
+func expired(p engine.BackfillPlan) string {
+	switch p.Links {
+	case 0:
+		return "no pre-signed link has expired in them"
+	case 1:
+		return "1 pre-signed link has expired in them" + freshOrNot(p.Stale)
+	}
+	return fmt.Sprintf("%d pre-signed links have expired in them%s", p.Links, freshOrNot(p.Stale))
 }
 
 // duration tells how long sending takes.

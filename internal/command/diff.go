@@ -57,7 +57,11 @@ func (a *app) printDiffRow(row engine.DiffRow) error {
 	if a.json {
 		return a.printJSON(row)
 	}
-	return a.printf("%s %-28s %-30s %s  %s\n", row.Sign, row.ID, row.Type, stamp(row.CreatedAt), row.Reason)
+	links := ""
+	if row.Links > 0 {
+		links = fmt.Sprintf("  (%s expired)", plural(row.Links, "link"))
+	}
+	return a.printf("%s %-28s %-30s %s  %s%s\n", row.Sign, row.ID, row.Type, stamp(row.CreatedAt), row.Reason, links)
 }
 
 // leftListed tells how many events wait for a source, where any do.
@@ -74,6 +78,9 @@ func (a *app) printDiffSummary(s engine.DiffSummary, err error) error {
 		return nil
 	}
 	fmt.Fprintf(a.Err, "%d missed, %d settling, %d seen, %d dead%s\n", s.Missed, s.Settling, s.Seen, s.Dead, leftListed(int64(s.Listed)))
+	if s.Links > 0 {
+		fmt.Fprintf(a.Err, "%d of the missed hold links that have expired%s\n", s.Links, freshOrNot(s.Stale))
+	}
 	if s == (engine.DiffSummary{Unpaired: s.Unpaired}) {
 		fmt.Fprintln(a.Err, "nothing is listed in this range; `backstop diff --since 48h` looks further back")
 	}
@@ -81,4 +88,12 @@ func (a *app) printDiffSummary(s engine.DiffSummary, err error) error {
 		fmt.Fprintln(a.Err, "unpaired: nobody has told backstop yet what the receiver has, so all that is listed looks missed")
 	}
 	return nil
+}
+
+// freshOrNot says what becomes of links that have expired.
+func freshOrNot(stale bool) string {
+	if stale {
+		return ", and are sent so: replay.refresh_urls is false"
+	}
+	return "; HeyGen is asked for fresh ones before they are sent"
 }

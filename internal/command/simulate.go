@@ -69,6 +69,7 @@ func (f *simulateFlags) add(cmd *cobra.Command) {
 	flags.DurationVar(&w.LateBy, "late-by", 10*time.Second, "how late")
 	flags.Float64Var(&w.Doubled, "doubled", simulate.MildDoubled, "share of pushes that arrive twice")
 	flags.Float64Var(&w.Twins, "twins", 0, "share of events listed a second time under another id")
+	flags.DurationVar(&w.LinkLife, "link-life", 7*24*time.Hour, "how long links in events work; negative: they have expired")
 	f.addFaults(cmd, mild)
 }
 
@@ -86,6 +87,13 @@ func (f *simulateFlags) addFaults(cmd *cobra.Command, mild simulate.Faults) {
 	flags.StringVar(&faults.Order, "order", mild.Order, "newest, oldest or shuffled")
 	flags.Float64Var(&faults.LateListing, "late-listing", mild.LateListing, "share of events that are listed late")
 	flags.DurationVar(&faults.LateListingBy, "late-listing-by", mild.LateListingBy, "how late")
+	flags.Float64Var(&faults.ResourceGone, "resource-gone", 0, "share of look-ups (videos, translations …) that are 404")
+	flags.Float64Var(&faults.ResourceForbidden, "resource-403", 0, "share that are 403")
+	flags.Float64Var(&faults.ResourceError, "resource-5xx", 0, "share that are 5xx")
+	flags.Float64Var(&faults.ResourceUnfinished, "resource-unfinished", 0, "share that are still processing")
+	flags.Float64Var(&faults.ResourceNull, "resource-null", 0, "share whose links are null")
+	flags.Float64Var(&faults.ResourceSlow, "resource-slow", 0, "share that are held back")
+	flags.DurationVar(&faults.ResourceSlowBy, "resource-slow-by", time.Second, "how long")
 }
 
 // settleDown takes the mild faults back, but for those that were asked for.

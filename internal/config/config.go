@@ -189,6 +189,7 @@ type Replay struct {
 	MaxAttempts int
 	BackoffMin  time.Duration
 	BackoffMax  time.Duration
+	RefreshURLs bool // expired pre-signed URLs are fetched anew before an event is sent
 }
 
 // State says where the state file lies and how big it may grow.
@@ -226,7 +227,7 @@ func Default() *Config {
 		Schedule:  Schedule{Poll: "@every 1m", Sweep: "@hourly", Timezone: time.UTC},
 		Reconcile: Reconcile{Settle: 5 * time.Minute, Lookback: 15 * time.Minute, SweepLookback: 48 * time.Hour, CollapseWindow: 10 * time.Minute},
 		Seen:      []Source{{Kind: SourceReport}},
-		Replay:    Replay{Rate: 5, Concurrency: 4, MaxAttempts: 12, BackoffMin: 5 * time.Second, BackoffMax: time.Hour},
+		Replay:    Replay{Rate: 5, Concurrency: 4, MaxAttempts: 12, BackoffMin: 5 * time.Second, BackoffMax: time.Hour, RefreshURLs: true},
 		State:     State{Path: "backstop.db", Retention: 90 * day, MaxSize: 4 << 30},
 		Admin:     Admin{Listen: "127.0.0.1:8710"},
 		Log:       Log{Level: slog.LevelInfo, Format: FormatAuto},

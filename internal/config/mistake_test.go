@@ -31,7 +31,8 @@ func TestMistakes(t *testing.T) {
 		// keys
 		{"unknown key", "heygen:\n  page_sise: 10\n", ":2:3: heygen.page_sise: unknown key, did you mean page_size?"},
 		{"unknown part", "foo: 1\n", ":1:1: foo: unknown key, known here: admin, control,"},
-		{"a key of a later version", "replay:\n  refresh_urls: true\n", ":2:3: replay.refresh_urls: unknown key, known here: "},
+		{"a key of a later version", "replay:\n  speed: 5\n", ":2:3: replay.speed: unknown key, known here: "},
+		{"links, perhaps", "replay:\n  refresh_urls: maybe\n", `:2:17: replay.refresh_urls: "maybe" is neither, write true or false`},
 		{"case", "heygen: {Rate: 2}\n", ":1:10: heygen.Rate: unknown key, did you mean rate?"},
 		{"duplicate key", "log:\n  level: info\n  level: warn\n", ":3:3: log.level: is written twice"},
 		{"duplicate part", "log: {}\nadmin: {}\nlog: {}\n", ":3:1: log: is written twice"},

@@ -94,6 +94,7 @@ func (c *Config) entries(cut func(string) string) []entry {
 		{"replay", []entry{
 			{"rate", p.Rate}, {"concurrency", p.Concurrency}, {"max_attempts", p.MaxAttempts},
 			{"backoff_min", FormatDuration(p.BackoffMin)}, {"backoff_max", FormatDuration(p.BackoffMax)},
+			{"refresh_urls", p.RefreshURLs},
 		}},
 		{"state", []entry{{"path", t.Path}, {"retention", FormatDuration(t.Retention)}, {"max_size", FormatSize(t.MaxSize)}}},
 		{"control", c.Control},

@@ -95,6 +95,7 @@ func (d *decoder) replay(v value) {
 		"max_attempts": scalar(d, &r.MaxAttempts, integer(1, 1000)),
 		"backoff_min":  scalar(d, &r.BackoffMin, durationFrom(leastWait)),
 		"backoff_max":  scalar(d, &r.BackoffMax, durationFrom(leastWait)),
+		"refresh_urls": scalar(d, &r.RefreshURLs, yesNo),
 	})
 }
 

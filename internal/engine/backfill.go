@@ -39,8 +39,9 @@ type BackfillPlan struct {
 	Missed    int            `json:"missed"`
 	Settling  int            `json:"settling,omitempty"` // undated, and listed just now
 	Types     map[string]int `json:"missed_by_type,omitempty"`
-	Links     int            `json:"expired_links"` // pre-signed URLs in missed events that have expired
-	Seconds   float64        `json:"seconds"`       // that sending takes at the rate; 0: there is no limit
+	Links     int            `json:"expired_links"`          // pre-signed URLs in missed events that have expired
+	Stale     bool           `json:"sent_expired,omitempty"` // they are sent as they are: replay.refresh_urls is off
+	Seconds   float64        `json:"seconds"`                // that sending takes at the rate; 0: there is no limit
 	MarkOnly  bool           `json:"mark_only,omitempty"`
 	Confirmed bool           `json:"confirmed,omitempty"` // a person agreed to it before
 	Lost      *state.Range   `json:"lost,omitempty"`      // the time that a restore lost: what was sent in it counts as missed

@@ -26,6 +26,7 @@ type DiffRequest struct {
 type DiffRow struct {
 	Sign string `json:"sign"` // + missed, ~ settling, = seen, ! dead, ? listed: a source could not answer, - seen but not listed
 	Event
+	Links int `json:"expired_links,omitempty"` // pre-signed URLs in a missed event that have expired
 }
 
 // DiffSummary counts the rows of a diff.
@@ -38,6 +39,8 @@ type DiffSummary struct {
 	Other    int  `json:"other"`
 	Withheld int  `json:"withheld,omitempty"` // of the missed ones
 	Unpaired bool `json:"unpaired"`
+	Links    int  `json:"expired_links,omitempty"` // missed events that hold links that have expired
+	Stale    bool `json:"sent_expired,omitempty"`  // they are sent as they are: replay.refresh_urls is off
 }
 
 // Diff walks the listing and gives every event's verdict, oldest first, from the
@@ -49,6 +52,10 @@ func (e *Engine) Diff(ctx context.Context, r DiffRequest, yield func(DiffRow) er
 	met := make(map[string]bool, len(events))
 	emit := func(row DiffRow) error {
 		met[row.ID] = true
+		if row.Links > 0 {
+			summary.Links++
+			summary.Stale = !p.cfg.Replay.RefreshURLs
+		}
 		summary.count(row.Sign)
 		if row.Withheld {
 			summary.Withheld++
@@ -87,6 +94,9 @@ func (e *Engine) diffHint(s DiffSummary) string {
 	}
 	if withheld != "" {
 		hint += "; " + withheld
+	}
+	if s.Stale {
+		hint += "; links that have expired are sent as they are, for replay.refresh_urls is false"
 	}
 	return hint
 }
@@ -204,7 +214,7 @@ func (e *Engine) judgeAll(ctx context.Context, p *parts, events []heygen.Event, 
 		spoke = spoke || len(answers.Spoke) > 0
 		missing = append(missing, answers.Failed...)
 		for i, event := range bite {
-			if err := emit(diffRow(event, known[i], verdicts[i])); err != nil {
+			if err := emit(diffRow(event, known[i], verdicts[i], now)); err != nil {
 				return nil, false, err
 			}
 			spoke = spoke || verdicts[i].Status == state.Seen && verdicts[i].Proof != state.Baseline
@@ -213,9 +223,18 @@ func (e *Engine) judgeAll(ctx context.Context, p *parts, events []heygen.Event, 
 	return e.sourceFailed(missing), spoke, nil
 }
 
-func diffRow(event heygen.Event, known state.Known, v reconcile.Verdict) DiffRow {
+func diffRow(event heygen.Event, known state.Known, v reconcile.Verdict, now time.Time) DiffRow {
 	row := state.Row{Event: event, Status: v.Status, Proof: v.Proof, Why: v.Why, Listed: known.Listed, Entity: event.Entity(), Twin: v.Twin, Withheld: v.Withheld}
-	return DiffRow{Sign: sign(v.Status), Event: eventOf(row)}
+	return diffRowOf(row, now)
+}
+
+// diffRowOf counts links only of what is missed: the others are not sent.
+func diffRowOf(row state.Row, now time.Time) DiffRow {
+	d := DiffRow{Sign: sign(row.Status), Event: eventOf(row)}
+	if d.Sign == "+" {
+		d.Links = heygen.ExpiredLinks(row.Event.Data, now)
+	}
+	return d
 }
 
 // sign is the mark in front of an event in a diff.
@@ -244,11 +263,19 @@ func (e *Engine) unmet(ctx context.Context, r DiffRequest, met map[string]bool, 
 		Since: r.Since, Until: r.Until,
 		Status: []state.Status{state.Missed, state.Replaying, state.Dead, state.Listed, state.Settling},
 	}
+	now := e.Now()
 	err := e.store.Events(ctx, filter, func(row state.Row) error {
 		if met[row.Event.ID] {
 			return nil
 		}
-		return emit(DiffRow{Sign: sign(row.Status), Event: eventOf(row)})
+		whole, err := e.store.Event(row.Event.ID)
+		if err != nil {
+			return err
+		}
+		if whole != nil { // it comes with its data
+			row.Event.Data = whole.Event.Data
+		}
+		return emit(diffRowOf(row, now))
 	})
 	if err != nil || !r.All {
 		return err

@@ -200,6 +200,9 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 	if before := e.current(); before != nil {
 		options.Before = before.replayer
 	}
+	if options.Links, err = e.links(cfg, client); err != nil {
+		return nil, err
+	}
 	p.replayer = reconcile.NewReplayer(e.store, options)
 	return p, nil
 }

@@ -38,6 +38,7 @@ type Attempt struct {
 	Latency time.Duration `json:"latency_ns"`
 	Counted bool          `json:"counted"`        // towards the attempts after which an event is dead
 	Open    bool          `json:"open,omitempty"` // its outcome is not known
+	Note    string        `json:"note,omitempty"` // what was done to the event before it was sent
 }
 
 func eventOf(row state.Row) Event {
@@ -51,7 +52,7 @@ func eventOf(row state.Row) Event {
 	}
 	for _, a := range row.Attempts {
 		event.Attempts = append(event.Attempts, Attempt{
-			At: a.At, Status: a.Status, Error: a.Error, Latency: a.Latency, Counted: a.Counted, Open: a.Open,
+			At: a.At, Status: a.Status, Error: a.Error, Latency: a.Latency, Counted: a.Counted, Open: a.Open, Note: heygen.CutURLs(a.Note),
 		})
 	}
 	return event

@@ -41,6 +41,7 @@ func (e *Engine) judgePlanned(ctx context.Context, b state.Backfill, r BackfillR
 			break
 		}
 	}
+	plan.Stale = plan.Links > 0 && !e.current().cfg.Replay.RefreshURLs
 	plan.Seconds = seconds(plan.Missed, e.historyRate(r))
 	return nil
 }

@@ -33,6 +33,7 @@ func (e *Engine) rehearse(ctx context.Context, r BackfillRequest, show *meter) (
 			return re.plan, err
 		}
 	}
+	re.plan.Stale = re.plan.Links > 0 && !e.current().cfg.Replay.RefreshURLs
 	re.plan.Seconds = seconds(re.plan.Missed, e.historyRate(r))
 	return re.plan, nil
 }

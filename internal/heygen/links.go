@@ -10,7 +10,7 @@ import (
 // moment in Unix seconds, and Amazon's start with a number of seconds. In JSON
 // an ampersand may be escaped.
 var (
-	expiresAt   = regexp.MustCompile(`(?:\?|&|\\u0026)Expires=(\d{9,11})(?:[^\d]|$)`)
+	expiresAt   = regexp.MustCompile(`(?:\?|&|\\u0026)Expires=(\d{1,11})(?:[^\d]|$)`)
 	signedAt    = regexp.MustCompile(`(?:\?|&|\\u0026)X-Amz-Date=(\d{8}T\d{6}Z)`)
 	expireAfter = regexp.MustCompile(`(?:\?|&|\\u0026)X-Amz-Expires=(\d{1,8})(?:[^\d]|$)`)
 )

@@ -15,6 +15,8 @@ func TestExpiredLinks(t *testing.T) {
 		{"none", `{"video_id":"v"}`, 0},
 		{"no signature", `{"url":"https://files.heygen.com/video/v.mp4"}`, 0},
 		{"past", `{"url":"https://f.heygen.com/v.mp4?Expires=` + past + `&Signature=s&Key-Pair-Id=k"}`, 1},
+		{"long past", `{"url":"https://f.heygen.com/v.mp4?Expires=1&Signature=s"}`, 1},
+		{"beyond all numbers", `{"url":"https://f.heygen.com/v.mp4?Expires=123456789012&Signature=s"}`, 0},
 		{"future", `{"url":"https://f.heygen.com/v.mp4?Expires=` + future + `&Signature=s"}`, 0},
 		{"this very second", `{"url":"https://f.heygen.com/v.mp4?Expires=1775001600"}`, 1},
 		{"not the first parameter", `{"url":"https://f.heygen.com/v.mp4?a=b&Expires=` + past + `"}`, 1},

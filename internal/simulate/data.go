@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -18,8 +19,8 @@ type payload struct {
 
 // eventData writes the event_data of an event. kinds of one family differ only in their name
 // and in whether they failed.
-func eventData(r *rand.Rand, k kind, entity string, created time.Time) []byte {
-	p := &payload{r: r, o: styled(r), kind: k, entity: entity, expires: created.Add(linkLife)}
+func eventData(r *rand.Rand, k kind, entity string, expires time.Time) []byte {
+	p := &payload{r: r, o: styled(r), kind: k, entity: entity, expires: expires}
 	p.fields()
 	return p.o.end()
 }
@@ -120,7 +121,7 @@ func (p *payload) translation() {
 
 func (p *payload) personalized() {
 	p.o.text("project_id", p.entity)
-	p.o.text("video_id", fmt.Sprintf("%016x%016x", p.r.Uint64(), p.r.Uint64()))
+	p.o.text("video_id", videoOf(p.entity))
 	p.link("video_url", "/personalized/%s.mp4")
 	p.link("gif_url", "/personalized/%s.gif")
 	p.o.text("landing_page_url", "https://app.heygen.invalid/landing/"+p.entity)
@@ -139,11 +140,18 @@ func (p *payload) agent() {
 		p.callback()
 		return
 	}
-	p.o.text("video_id", fmt.Sprintf("%016x%016x", p.r.Uint64(), p.r.Uint64()))
+	p.o.text("video_id", videoOf(p.entity))
 	if p.r.IntN(4) > 0 {
 		p.link("url", "/agent/%s.mp4")
 	}
 	p.callback()
+}
+
+// videoOf is the id of the video of a session or project, and the other way round.
+func videoOf(entity string) string {
+	id := []byte(entity)
+	slices.Reverse(id)
+	return string(id)
 }
 
 func (p *payload) clipping() {

@@ -122,7 +122,7 @@ func (w *World) dataOf(e event) []byte {
 	if e.data != nil {
 		return e.data
 	}
-	return eventData(draws(w.o.Seed, streamData, e.source), e.kind, w.entityOf(e), e.created)
+	return eventData(draws(w.o.Seed, streamData, e.source), e.kind, w.entityOf(e), e.created.Add(or(w.o.LinkLife, linkLife)))
 }
 
 func (w *World) export(e event) Event {

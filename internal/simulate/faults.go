@@ -44,6 +44,15 @@ type Faults struct {
 	LateListingBy time.Duration // 0: ten seconds
 
 	RetryAfter string // the header of a 429, as it is; "": 1
+
+	// Of answers to a look-up of a video, a translation and so on. The first five exclude one another.
+	ResourceGone       float64       // 404
+	ResourceForbidden  float64       // 403, as for a key that lacks the right
+	ResourceError      float64       // 500, 502, 503, 504 or 520
+	ResourceUnfinished float64       // still processing
+	ResourceNull       float64       // every link is null
+	ResourceSlow       float64       // held back for ResourceSlowBy before anything else happens
+	ResourceSlowBy     time.Duration // 0: one second
 }
 
 // Mild is the little misbehaviour that anything talking to a network must stand up to.
@@ -65,13 +74,15 @@ func (f Faults) Validate() error {
 	}{
 		{"too_many", f.TooMany}, {"server_error", f.ServerError}, {"html", f.HTML}, {"truncated", f.Truncated},
 		{"expired_cursors", f.ExpiredCursors}, {"empty_pages", f.EmptyPages}, {"slow", f.Slow}, {"late_listing", f.LateListing},
+		{"resource_gone", f.ResourceGone}, {"resource_forbidden", f.ResourceForbidden}, {"resource_error", f.ResourceError}, {"resource_unfinished", f.ResourceUnfinished},
+		{"resource_null", f.ResourceNull}, {"resource_slow", f.ResourceSlow},
 	} {
 		if err := validShare(s.name, s.share); err != nil {
 			return err
 		}
 	}
-	if f.SlowBy < 0 || f.LateListingBy < 0 {
-		return errors.New("slow_by and late_listing_by: give a time that is not negative")
+	if f.SlowBy < 0 || f.LateListingBy < 0 || f.ResourceSlowBy < 0 {
+		return errors.New("slow_by, late_listing_by and resource_slow_by: give a time that is not negative")
 	}
 	switch f.Order {
 	case "", Newest, Oldest, Shuffled:
@@ -164,6 +175,14 @@ type wireFaults struct {
 	LateListing    float64 `json:"late_listing"`
 	LateListingBy  span    `json:"late_listing_by"`
 	RetryAfter     string  `json:"retry_after"`
+
+	ResourceGone       float64 `json:"resource_gone"`
+	ResourceForbidden  float64 `json:"resource_forbidden"`
+	ResourceError      float64 `json:"resource_error"`
+	ResourceUnfinished float64 `json:"resource_unfinished"`
+	ResourceNull       float64 `json:"resource_null"`
+	ResourceSlow       float64 `json:"resource_slow"`
+	ResourceSlowBy     span    `json:"resource_slow_by"`
 }
 
 // span is a duration that reads as "1.5s" in JSON.
@@ -183,6 +202,7 @@ func (f Faults) wire() wireFaults {
 	return wireFaults{
 		f.TooMany, f.ServerError, f.HTML, f.Truncated, f.ExpiredCursors, f.EmptyPages,
 		f.Slow, span(f.SlowBy), f.order(), f.LateListing, span(f.LateListingBy), f.RetryAfter,
+		f.ResourceGone, f.ResourceForbidden, f.ResourceError, f.ResourceUnfinished, f.ResourceNull, f.ResourceSlow, span(f.ResourceSlowBy),
 	}
 }
 
@@ -192,6 +212,8 @@ func (f wireFaults) faults() Faults {
 		ExpiredCursors: f.ExpiredCursors, EmptyPages: f.EmptyPages,
 		Slow: f.Slow, SlowBy: time.Duration(f.SlowBy), Order: f.Order,
 		LateListing: f.LateListing, LateListingBy: time.Duration(f.LateListingBy), RetryAfter: f.RetryAfter,
+		ResourceGone: f.ResourceGone, ResourceForbidden: f.ResourceForbidden, ResourceError: f.ResourceError, ResourceUnfinished: f.ResourceUnfinished,
+		ResourceNull: f.ResourceNull, ResourceSlow: f.ResourceSlow, ResourceSlowBy: time.Duration(f.ResourceSlowBy),
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // Handler serves HeyGen's API and, below /simulate/, the controls of the simulation. It opens
-// no listener. Faults befall the listing of events only.
+// no listener. Faults befall the listing of events, and those named after them the resources.
 func (w *World) Handler() http.Handler {
 	mux := http.NewServeMux()
 	api := func(pattern string, h func(http.ResponseWriter, *http.Request, *rand.Rand)) {
@@ -23,7 +23,16 @@ func (w *World) Handler() http.Handler {
 	api("GET /v3/webhooks/event-types", w.serveEventTypes)
 	api("GET /v3/webhooks/endpoints", w.serveEndpoints)
 	api("GET /v3/videos", w.serveVideos)
-	api("GET /v3/videos/{id}", w.serveVideo)
+	look := func(pattern string, answer func(lookUp) (any, bool)) {
+		api(pattern, func(rw http.ResponseWriter, r *http.Request, draw *rand.Rand) { w.serveLookUp(rw, r, draw, answer) })
+	}
+	look("GET /v3/videos/{id}", w.video)
+	look("GET /v3/video-translations/{id}", w.translation)
+	look("GET /v3/video-translations/proofreads/{id}", w.proofread)
+	look("GET /v3/video-translations/proofreads/{id}/srt", w.subtitles)
+	look("GET /v3/video-agents/{id}", w.session)
+	look("GET /v3/ai-clipping/{id}", w.clipping)
+	look("GET /v3/hyperframes/renders/{id}", w.render)
 	api("/", func(rw http.ResponseWriter, _ *http.Request, _ *rand.Rand) { notFound().write(rw) })
 	mux.HandleFunc("GET /simulate/stats", w.serveStats)
 	mux.HandleFunc("POST /simulate/event", w.serveCreate)

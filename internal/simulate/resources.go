@@ -76,18 +76,6 @@ type videoRow struct {
 	FailureMessage *string  `json:"failure_message,omitempty"`
 }
 
-func (w *World) serveVideo(rw http.ResponseWriter, r *http.Request, draw *rand.Rand) {
-	now := w.now()
-	w.mu.Lock()
-	e, ok := w.videoEventLocked(r.PathValue("id"))
-	w.mu.Unlock()
-	if !ok {
-		notFound().write(rw)
-		return
-	}
-	writeJSON(rw, http.StatusOK, map[string]videoRow{"data": w.videoRow(e, now, draw)})
-}
-
 // videoEventLocked finds the newest event that tells a video's end.
 func (w *World) videoEventLocked(id string) (event, bool) {
 	ats := w.bearersLocked(id)
@@ -110,7 +98,14 @@ func (w *World) videoRow(e event, now time.Time, draw *rand.Rand) videoRow {
 	link := func(path, suffix string) *string {
 		return ptr(signedLink(draw, path+id+suffix, now.Add(linkLife)))
 	}
-	v.VideoURL, v.GIFURL = link("/video/", ".mp4"), link("/gif/", ".gif")
+	switch e.kind.family {
+	case agent:
+		v.VideoURL, v.GIFURL = link("/agent/", ".mp4"), link("/gif/", ".gif")
+	case personalized:
+		v.VideoURL, v.GIFURL = link("/personalized/", ".mp4"), link("/personalized/", ".gif")
+	default:
+		v.VideoURL, v.GIFURL = link("/video/", ".mp4"), link("/gif/", ".gif")
+	}
 	v.SubtitleURL, v.ThumbnailURL = link("/caption/", ".srt"), link("/thumbnail/", ".jpg")
 	v.PageURL = ptr("https://app.heygen.invalid/videos/" + id)
 	v.Title, v.Duration = ptr("Video "+id[:min(8, len(id))]), ptr(12.5)

@@ -22,12 +22,13 @@ type Stats struct {
 	Types   map[string]int `json:"by_type"` // all events by type, history included
 
 	Requests int            `json:"requests"` // to the API
+	LookUps  int            `json:"look_ups"` // of them, for a video, a translation and so on
 	Faults   map[string]int `json:"faults"`   // answers gone wrong, by fault; "slow" beside them
 }
 
 // tally is the part of the books that is kept as things happen.
 type tally struct {
-	pushed, answered, late, doubled, twins, tries, failed, requests int
+	pushed, answered, late, doubled, twins, tries, failed, requests, lookUps int
 
 	lost   map[Fate]int
 	types  map[string]int
@@ -49,7 +50,7 @@ func (w *World) Stats() Stats {
 		Seed: w.o.Seed, History: w.o.Events, Made: len(w.fresh), Twins: t.twins,
 		Pushed: t.pushed, Ways: map[string]int{}, Late: t.late, Doubled: t.doubled,
 		Waiting: len(w.queue) + w.flying, Tries: t.tries, Failed: t.failed,
-		Types: maps.Clone(w.countedLocked()), Requests: t.requests, Faults: maps.Clone(t.faults),
+		Types: maps.Clone(w.countedLocked()), Requests: t.requests, LookUps: t.lookUps, Faults: maps.Clone(t.faults),
 	}
 	for _, r := range w.fresh {
 		if r.listed.After(now) {

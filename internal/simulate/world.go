@@ -25,6 +25,8 @@ type Options struct {
 	Types []string
 	Twins float64 // share of new events listed a second time under another id, which is never pushed
 
+	LinkLife time.Duration // of the links in events, from created_at on; 0: seven days; negative: they expired before
+
 	PushURL string // "": no endpoint, nothing is pushed or lost
 	Secret  string // "": pushes are not signed
 	Legacy  bool   // pushes carry Signature alone: no timestamp, no event id
