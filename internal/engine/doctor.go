@@ -63,7 +63,7 @@ func (e *Engine) patient(r DoctorRequest, daemon bool) (doctor.Patient, error) {
 		Running: daemon, Version: e.options.Version, Asker: r.Version, Admin: parts.cfg.Admin.Listen,
 		Told: e.Takes(config.SourceReport) || e.Takes(config.SourceMirror),
 	}
-	p.State = doctor.State{Path: parts.cfg.State.Path, Absent: true, Broken: r.Broken}
+	p.State = doctor.State{Path: absolute(parts.cfg.State.Path), Absent: true, Broken: r.Broken}
 	p.Sources = doctor.Sources{Try: e.trySources}
 	counts, err := e.examineState(&p, daemon)
 	if err != nil {

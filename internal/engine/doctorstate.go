@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"os"
+	"path/filepath"
 	"time"
 
 	"backstop/internal/config"
@@ -34,7 +35,7 @@ func (e *Engine) examineState(p *doctor.Patient, daemon bool) (state.Counts, err
 
 func (e *Engine) stateOf(s Status, daemon bool) doctor.State {
 	of := doctor.State{
-		Path: s.State.Path, Size: s.State.Size, MaxSize: e.current().cfg.State.MaxSize, Full: s.State.Full, PassError: s.PassError,
+		Path: absolute(s.State.Path), Size: s.State.Size, MaxSize: e.current().cfg.State.MaxSize, Full: s.State.Full, PassError: s.PassError,
 	}
 	var err error
 	if of.Free, err = e.store.Free(); err != nil {
@@ -50,6 +51,14 @@ func (e *Engine) stateOf(s Status, daemon bool) doctor.State {
 		of.Stale = 3 * e.pollInterval()
 	}
 	return of
+}
+
+// absolute is a path for people, who may be somewhere else than the daemon.
+func absolute(path string) string {
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
 }
 
 // pollInterval is the time between the next two polls.
