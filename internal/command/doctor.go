@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -69,10 +70,35 @@ func (a *app) doctor(ctx context.Context, request engine.DoctorRequest) error {
 		}
 	}
 	err = use(c, func(c *api.Client) error {
-		_, err := c.Doctor(ctx, request, say)
-		return err
+		return heard(ctx, max(silence, 2*sick.usable.Receiver.Timeout), say, func(ctx context.Context, say func(doctor.Check) error) error {
+			_, err := c.Doctor(ctx, request, say)
+			return err
+		})
 	})
 	return errors.Join(a.printSummary(summary), err, unwell(summary))
+}
+
+// silence is how long may pass between two lines: longer than any check may take.
+const silence = time.Minute
+
+// heard has do say its lines, and gives up on one that falls silent: a daemon that
+// stands still answers nothing and ends nothing.
+func heard(ctx context.Context, limit time.Duration, say func(doctor.Check) error, do func(context.Context, func(doctor.Check) error) error) error {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timer := time.AfterFunc(limit, cancel)
+	defer timer.Stop()
+	err := do(waiting, func(c doctor.Check) error {
+		timer.Reset(limit)
+		return say(c)
+	})
+	if waiting.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	return say(doctor.Check{
+		Name: "daemon", Status: doctor.Fail, Found: "it answers no more: the rest was not checked",
+		Remedy: "see its log, and restart it (`systemctl restart backstop`)",
+	})
 }
 
 // openFor opens an engine of our own; broken says why it has no state although

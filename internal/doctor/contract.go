@@ -130,7 +130,7 @@ func judgeFirst(r Reply, custom bool) Check {
 	case r.accepted():
 		return ok(name, "accepted: %s", r)
 	case r.Status == 0:
-		return fail(name, "see whether the receiver hangs or breaks off; nothing of it arrives in its log?", "no answer: %s", r)
+		return fail(name, "see in the receiver's log whether it hangs or breaks off; receiver.timeout is the patience", "no answer: %s", r)
 	case r.Status == 401 || r.Status == 403:
 		return fail(name, "compare receiver.secret with the endpoint's (`backstop sign` shows a signature), and the clocks", "refused: %s", r)
 	case r.Status/100 == 3:

@@ -46,7 +46,7 @@ func judgeEndpoints(all []heygen.Endpoint, r Receiver, types []string) []Check {
 		return []Check{warn("endpoints", "enable it at HeyGen", "disabled: %s; HeyGen pushes nothing to it", some(hostsOf(ours)))}
 	}
 	checks := []Check{judgeNumber(enabled, how)}
-	if len(enabled) < len(ours) {
+	if len(enabled) < len(ours) && how != inside {
 		checks = append(checks, warn("endpoints", "enable it at HeyGen, or remove it there", "%d of %d are disabled", len(ours)-len(enabled), len(ours)))
 	}
 	return append(checks, judgeSubscriptions(enabled, types))

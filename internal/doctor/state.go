@@ -20,12 +20,15 @@ type State struct {
 	Mode          fs.FileMode
 	Passed        time.Time     // end of the last pass; zero: there was none
 	PassError     string        // why the last pass was not clean; "": it was
-	Stale         time.Duration // age from which a pass is too old; 0: nobody makes them on a schedule
+	Stale         time.Duration // age from which a pass is too old; 0: no daemon makes them
 }
 
 // littleRoom is how little free space is worth a word. Below a quarter of it
 // nothing is added any more.
 const littleRoom = 256 << 20
+
+// unattended is the age of a pass from which on no timer seems to make them.
+const unattended = 25 * time.Hour
 
 func (s State) judge(now time.Time) []Check {
 	switch {
@@ -65,6 +68,8 @@ func (s State) judgePass(now time.Time) Check {
 		return fail("last pass", "mend what the other lines name; `backstop reconcile` tries at once", "%s ago, not clean: %s", age, s.PassError)
 	case s.Stale > 0 && age > s.Stale:
 		return fail("last pass", "see the daemon's log; `backstop reconcile` makes one now", "%s ago, more than three poll intervals", age)
+	case s.Stale == 0 && age > unattended:
+		return warn("last pass", "start `backstop run`, or let a timer run `backstop reconcile`", "%s ago: nobody makes any", age)
 	}
 	return ok("last pass", "%s ago, clean", age)
 }
