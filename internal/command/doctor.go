@@ -65,7 +65,7 @@ func (a *app) doctor(ctx context.Context, request engine.DoctorRequest) error {
 	}
 	if c == nil {
 		request.Mistaken = slices.Sorted(maps.Keys(sick.parts))
-		if c, request.Broken, err = a.openFor(sick); err != nil {
+		if c, err = a.openFor(sick, &request); err != nil {
 			return err
 		}
 	}
@@ -101,26 +101,30 @@ func heard(ctx context.Context, limit time.Duration, say func(doctor.Check) erro
 	})
 }
 
-// openFor opens an engine of our own; broken says why it has no state although
-// there should be one.
-func (a *app) openFor(sick sickness) (c *api.Client, broken string, err error) {
+// openFor opens an engine of our own, and notes in the request why it has no state
+// where there should be one.
+func (a *app) openFor(sick sickness, request *engine.DoctorRequest) (*api.Client, error) {
 	logger, _, err := a.logger(sick.usable)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	o := engine.Options{Config: sick.usable, Need: engine.Optional, Version: version(), Logger: logger, Deep: lookThrough}
 	if sick.parts["state"] {
-		o.Need, broken = engine.Nothing, "not looked at: state has mistakes in the configuration"
+		o.Need = engine.Nothing
 	}
 	e, err := engine.Open(o)
 	if err != nil && o.Need != engine.Nothing {
-		o.Need, broken = engine.Nothing, err.Error()
+		why := &request.Broken
+		if exit.CodeOf(err) == exit.Held {
+			why = &request.Held
+		}
+		*why, o.Need = err.Error(), engine.Nothing
 		e, err = engine.Open(o)
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	return api.Serve(e), broken, nil
+	return api.Serve(e), nil
 }
 
 // printCheck prints a line and, below it, the remedy.

@@ -11,6 +11,7 @@ type Daemon struct {
 	Running bool   // a daemon does; else the verb looks by itself
 	Version string // of who answers
 	Asker   string // version of the program that asks; "": unknown
+	Silent  string // who holds the state and does not answer; "": nobody does
 	Admin   string // admin.listen; "": none
 	Told    bool   // a source is told through the admin listener
 }
@@ -21,7 +22,7 @@ func (d Daemon) look(ctx context.Context) []Check {
 	case d.Admin == "" && d.Told:
 		all = append(all, warn("admin", "write admin.listen (127.0.0.1:8710, or unix:/path), or let the receiver use the control socket",
 			"admin.listen is empty: nobody can report to /v1/seen or /v1/mirror over it"))
-	case d.Admin != "" && d.Running:
+	case d.Admin != "" && d.Running && !strings.HasSuffix(d.Admin, ":0"): // of :0 nobody knows the port
 		all = append(all, judgeAdmin(d.Admin, connect(ctx, d.Admin)))
 	}
 	return all
@@ -29,6 +30,9 @@ func (d Daemon) look(ctx context.Context) []Check {
 
 func (d Daemon) judge() Check {
 	switch {
+	case d.Silent != "":
+		return fail("daemon", "wait, if it is a verb that ends by itself; one that runs as another user is asked with sudo; else see its log and restart it (`systemctl restart backstop`)",
+			"a process holds the state and does not answer at the control socket: %s", d.Silent)
 	case !d.Running:
 		return ok("daemon", "none runs; this program (version %s) looks by itself", d.Version)
 	case d.Asker != "" && d.Asker != d.Version:

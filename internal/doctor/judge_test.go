@@ -35,6 +35,7 @@ func TestDaemon(t *testing.T) {
 		of   Daemon
 		want want
 	}{
+		{"silent", Daemon{Version: "1", Silent: "process 7"}, want{Fail, "daemon", "does not answer at the control socket: process 7", "restart it"}},
 		{"none", Daemon{Version: "1"}, want{OK, "daemon", "none runs", ""}},
 		{"same", Daemon{Running: true, Version: "1", Asker: "1"}, want{OK, "daemon", "running, version 1", ""}},
 		{"asker unknown", Daemon{Running: true, Version: "1"}, want{OK, "daemon", "running", ""}},

@@ -75,6 +75,9 @@ func TestSources(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { compare(t, Sources{Paired: tt.paired}.judge(tt.all), tt.want...) })
 	}
+	blind := Sources{Blind: true}.judge([]Source{{Name: "report"}, {Name: "log", How: Read, Answered: true}, {Name: "query", How: Asked, Answered: true}, {Name: "command", How: Asked, Failing: "x"}})
+	compare(t, blind, want{Warn, "source report", "not checked", "mend"}, want{OK, "source log", "can be read", ""}, want{OK, "source query", "answers", ""},
+		want{Fail, "source command", "can't answer: x", "mend"}, want{Warn, "pairing", "not checked", "mend"})
 }
 
 func TestContract(t *testing.T) {

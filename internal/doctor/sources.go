@@ -12,6 +12,7 @@ type Sources struct {
 	// It gives what it has when its context ends.
 	Try    func(context.Context) ([]Source, error)
 	Paired bool // one has spoken, ever
+	Blind  bool // there is a state, and it can't be asked which ones have
 }
 
 // How a source comes to know.
@@ -55,10 +56,12 @@ func (s Sources) judge(all []Source) []Check {
 	var checks []Check
 	answers := s.Paired
 	for _, one := range all {
-		checks = append(checks, one.judge()...)
+		checks = append(checks, one.judge(s.Blind)...)
 		answers = answers || one.How == Asked && one.Answered && one.Failing == ""
 	}
 	switch {
+	case s.Blind:
+		return append(checks, unchecked("pairing", "the state can't tell"))
 	case s.Paired:
 		return append(checks, ok("pairing", "a source has spoken: what is missed is replayed"))
 	case answers:
@@ -67,7 +70,7 @@ func (s Sources) judge(all []Source) []Check {
 	return append(checks, warn("pairing", "make one of the sources speak, or import what the receiver has (`backstop seen import`)", "unpaired: no source has ever spoken, so nothing is sent by itself"))
 }
 
-func (s Source) judge() []Check {
+func (s Source) judge(blind bool) []Check {
 	name := "source " + s.Name
 	var checks []Check
 	switch {
@@ -75,6 +78,10 @@ func (s Source) judge() []Check {
 		return []Check{fail(name, "mend it, or take it out of seen; until then what nothing else proves stays listed, and nothing is sent", "can't answer: %s", s.Failing)}
 	case s.How == Asked && s.Answered:
 		checks = append(checks, ok(name, "answers"))
+	case blind && s.How == Read:
+		checks = append(checks, ok(name, "can be read"))
+	case blind:
+		checks = append(checks, unchecked(name, "the state can't tell whether it has spoken"))
 	case !s.Spoken:
 		found := map[How]string{Told: "nothing has ever come in", Read: "nothing in it has ever told of a push", Asked: "it has never answered"}
 		checks = append(checks, warn(name, s.Advice, "%s", found[s.How]))

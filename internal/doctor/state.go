@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"io/fs"
 	"time"
 
@@ -29,6 +30,16 @@ const littleRoom = 256 << 20
 
 // unattended is the age of a pass from which on no timer seems to make them.
 const unattended = 25 * time.Hour
+
+func (p Patient) lookState(context.Context) []Check {
+	if c, bad := p.mistaken("state", "state"); bad {
+		return []Check{c}
+	}
+	if p.Daemon.Silent != "" {
+		return []Check{unchecked("state", "the daemon that holds it does not answer")}
+	}
+	return p.State.judge(p.Now)
+}
 
 func (s State) judge(now time.Time) []Check {
 	switch {

@@ -42,7 +42,7 @@ func alone(look func(context.Context) []Check) func(context.Context, known) ([]C
 func (p Patient) steps() []step {
 	all := []step{
 		{"daemon", quick, alone(p.Daemon.look)},
-		{"state", quick, alone(func(context.Context) []Check { return p.State.judge(p.Now) })},
+		{"state", quick, alone(p.lookState)},
 		{"api", network, p.lookAPI},
 		{"clock", quick, func(_ context.Context, k known) ([]Check, known) { return k.judgeClock(), k }},
 		{"listing", network, p.lookListing},

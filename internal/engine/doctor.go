@@ -23,11 +23,12 @@ type DoctorRequest struct {
 	SendTest  bool   `json:"send_test,omitempty"`  // the receiver gets synthetic events
 	EventType string `json:"event_type,omitempty"` // of these; "": doctor.TestType
 	Version   string `json:"version,omitempty"`    // of the program that asks
-	// Mistaken are the parts of the configuration that have mistakes, and Broken is
-	// why there is no state although there is a file: of an engine that was opened in
-	// spite of them.
+	// Mistaken are the parts of the configuration that have mistakes, Broken is why
+	// there is no state although there is a file, and Held who holds it and does not
+	// answer: of an engine that was opened in spite of them.
 	Mistaken []string `json:"mistaken,omitempty"`
 	Broken   string   `json:"broken,omitempty"`
+	Held     string   `json:"held,omitempty"`
 }
 
 // reasonTest is the X-Backstop-Reason of the receiver's test: whoever wants to
@@ -60,11 +61,11 @@ func (e *Engine) patient(r DoctorRequest, daemon bool) (doctor.Patient, error) {
 		p.Mistaken[part] = true
 	}
 	p.Daemon = doctor.Daemon{
-		Running: daemon, Version: e.options.Version, Asker: r.Version, Admin: parts.cfg.Admin.Listen,
+		Running: daemon, Version: e.options.Version, Asker: r.Version, Silent: r.Held, Admin: parts.cfg.Admin.Listen,
 		Told: e.Takes(config.SourceReport) || e.Takes(config.SourceMirror),
 	}
 	p.State = doctor.State{Path: absolute(parts.cfg.State.Path), Absent: true, Broken: r.Broken}
-	p.Sources = doctor.Sources{Try: e.trySources}
+	p.Sources = doctor.Sources{Try: e.trySources, Blind: r.Broken != "" || r.Held != "" || p.Mistaken["state"]}
 	counts, err := e.examineState(&p, daemon)
 	if err != nil {
 		return p, err
