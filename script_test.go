@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(wide{m}, map[string]func(){
 		"backstop": func() { os.Exit(run()) },
 		"receiver": func() { os.Exit(receive(os.Args[1:])) },
+		"careless": func() { os.Exit(careless(os.Args[1:])) },
 	})
 }
 

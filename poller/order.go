@@ -79,6 +79,27 @@ func (o *order) word() string {
 	return NoOrder
 }
 
+// OrderOf names the order in which rows lie that were read one after the other
+// from the first page on, or within slack of one. "": they are too few, or lie too
+// close together, to show one.
+func OrderOf(rows []heygen.Event, slack time.Duration) string {
+	measure := func(slack time.Duration) order {
+		o := order{slack: slack, falling: true, rising: true}
+		for _, e := range rows {
+			o.see(e.CreatedAt)
+		}
+		return o
+	}
+	o := measure(0)
+	if !o.falling && !o.rising {
+		o = measure(slack)
+	}
+	if o.falling && o.rising {
+		return ""
+	}
+	return o.word()
+}
+
 // count goes on with a run of rows, or ends it.
 func count(run int, goesOn bool) int {
 	if !goesOn {

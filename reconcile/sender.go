@@ -56,7 +56,8 @@ type Message struct {
 	Event   heygen.Event
 	Attempt int
 	Reason  state.Reason
-	Secrets []string // the first signs; none: unsigned
+	Secrets []string  // the first signs; none: unsigned
+	At      time.Time // what Heygen-Timestamp says; zero: now, as for every replay
 }
 
 // Sender makes single POSTs of events to one receiver. It never retries, never
@@ -150,7 +151,7 @@ func (s *Sender) Request(ctx context.Context, m Message) (*http.Request, error) 
 	set := req.Header.Set
 	set("Content-Type", "application/json")
 	set("User-Agent", s.agent)
-	set("Heygen-Timestamp", strconv.FormatInt(time.Now().Unix(), 10))
+	set("Heygen-Timestamp", strconv.FormatInt(m.stamp().Unix(), 10))
 	set("Heygen-Event-Id", m.Event.ID)
 	set("X-Backstop-Replay", "1")
 	set("X-Backstop-Attempt", strconv.Itoa(m.Attempt))
@@ -161,6 +162,14 @@ func (s *Sender) Request(ctx context.Context, m Message) (*http.Request, error) 
 		set("Signature", signature)
 	}
 	return req, nil
+}
+
+// stamp is the time that the message says of itself.
+func (m Message) stamp() time.Time {
+	if m.At.IsZero() {
+		return time.Now()
+	}
+	return m.At
 }
 
 // render makes the body. event_data is copied, never parsed: its bytes are the

@@ -142,6 +142,25 @@ func (s *Sources) Probe(ctx context.Context, since time.Time) (a Answers, err er
 	return a, nil
 }
 
+// Trial asks every oracle about nothing and has every recorder read what it would write down, without writing it: Health
+// then says how all of them are now. An error is that of ctx alone.
+func (s *Sources) Trial(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	var answers Answers
+	for i, one := range s.all {
+		if one.Oracle == nil {
+			continue
+		}
+		if err := s.askOne(ctx, i, nil, &answers); err != nil {
+			return err
+		}
+	}
+	_, err := s.recorders(ctx, func(r Recorder) error { return r.Peek(ctx, func(state.Sighting) {}) })
+	return err
+}
+
 // Answers is what the oracles said about some events.
 type Answers struct {
 	Has    map[string]state.Proof // the events that the receiver has, by id

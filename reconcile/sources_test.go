@@ -158,6 +158,55 @@ func TestProbeTriesWhatNobodyAsks(t *testing.T) {
 	}
 }
 
+// diary is a recorder that must not be written to.
+type diary struct {
+	t      *testing.T
+	peeked int
+	err    error
+}
+
+func (d *diary) Sync(context.Context) error {
+	d.t.Error("a trial wrote")
+	return nil
+}
+
+func (d *diary) Peek(context.Context, func(state.Sighting)) error {
+	d.peeked++
+	return d.err
+}
+
+// TestTrial: every source is asked or read, those that are well too, and nothing is
+// written.
+func TestTrial(t *testing.T) {
+	i, d := newInbox(), &diary{t: t}
+	s := reconcile.NewSources([]reconcile.Source{i.source("query", state.Query), {Name: "log", Proof: state.Log, Recorder: d}, {Name: "report", Proof: state.Report}}, nil, nil)
+	for n := range 2 {
+		if err := s.Trial(t.Context()); err != nil || len(i.asked) != n+1 || i.asked[n] != 0 || d.peeked != n+1 {
+			t.Fatalf("trial %d: %v, asked %v, read %d times", n, err, i.asked, d.peeked)
+		}
+	}
+	i.err, d.err = errors.New("no such table"), errors.New("no such file")
+	if err := s.Trial(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var failing []string
+	for _, h := range s.Health() {
+		failing = append(failing, h.Failing)
+	}
+	if want := []string{"no such table", "", "no such file"}; !slices.Equal(failing, want) {
+		t.Errorf("failing %q, want %q", failing, want)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Trial(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %v", err)
+	}
+	var none *reconcile.Sources
+	if err := none.Trial(t.Context()); err != nil {
+		t.Errorf("no sources: %v", err)
+	}
+}
+
 // TestFailuresShowNoSecret: a program that fails may print what it was given.
 func TestFailuresShowNoSecret(t *testing.T) {
 	i := newInbox()

@@ -87,6 +87,9 @@ func fullSize(path string, size int64) error {
 	return fmt.Errorf("%w: %s has reached state.max_size (%s); raise it, or lower state.retention", ErrFull, path, humanize.IBytes(uint64(size)))
 }
 
+// Free is how many bytes the state's file system has left for us.
+func (s *Store) Free() (uint64, error) { return s.space.free(filepath.Dir(s.options.Path)) }
+
 // used is how many bytes of the file hold something. Pages freed by the last commit count as free: the next one takes them.
 func (s *Store) used() (int64, error) {
 	var size int64

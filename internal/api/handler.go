@@ -62,6 +62,7 @@ func (h *handler) routes() []route {
 		{pattern: "POST /v1/diff", serve: h.diff},
 		{pattern: "POST /v1/replay", serve: h.replay},
 		{pattern: "POST /v1/backfill", serve: h.backfill},
+		{pattern: "POST /v1/doctor", serve: h.doctor},
 		{pattern: "POST /v1/ignore", serve: h.ignore},
 		{pattern: "POST /v1/seen/import", serve: h.weighed(h.importSeen)},
 		{pattern: "POST /v1/seen/forget", serve: h.forget},

@@ -114,7 +114,7 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVar(&a.flags.showURLs, "show-urls", false, "do not cut the queries of URLs; they carry signatures")
 	root.AddCommand(
 		a.runCommand(), a.reconcileCommand(), a.diffCommand(), a.backfillCommand(), a.replayCommand(), a.eventsCommand(), a.explainCommand(),
-		a.ignoreCommand(), a.seenCommand(), a.statusCommand(), a.pauseCommand(), a.resumeCommand(), a.signCommand(),
+		a.ignoreCommand(), a.seenCommand(), a.statusCommand(), a.pauseCommand(), a.resumeCommand(), a.doctorCommand(), a.signCommand(),
 		a.verifyCommand(), a.stateCommand(), a.configCommand(), a.simulateCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	return root

@@ -33,7 +33,8 @@ func (a *app) simulateCommand() *cobra.Command {
 		Short: "Run a stand-in for HeyGen on loopback",
 		Long: "Runs a stand-in for HeyGen: the listing of events, event types, endpoints and videos, and pushes that\n" +
 			"get lost. It misbehaves a little by default; --calm stops that, and each fault has its flag (shares\n" +
-			"from 0 to 1). GET /simulate/stats has its own books; POST /simulate/event makes an event.",
+			"from 0 to 1). GET /simulate/stats has its own books; POST /simulate/event makes an event,\n" +
+			"POST /simulate/endpoints sets the list of endpoints.",
 		Args: cobra.NoArgs,
 	}
 	flags.add(cmd)

@@ -25,6 +25,7 @@ type Config struct {
 	Admin     Admin
 	Log       Log
 	File      string // the file it was read from; "" when none was found
+	KeyFrom   string // where the API key or token was found, for people; "": there is none
 
 	pending []pending // values that could not be had; see Need
 }

@@ -135,14 +135,27 @@ func (d *decoder) findAPIKey() {
 		return
 	}
 	if key := d.fromVariable("HEYGEN_API_KEY", keyAPIKey); !key.IsZero() {
-		h.APIKey = key
+		h.APIKey, d.config.KeyFrom = key, "HEYGEN_API_KEY"
 		return
 	}
 	if key := d.fromSystemd("heygen-api-key", keyAPIKey); !key.IsZero() {
-		h.APIKey = key
+		h.APIKey, d.config.KeyFrom = key, "the systemd credential heygen-api-key"
 		return
 	}
-	h.APIKey = d.fromHeygenCLI()
+	if key := d.fromHeygenCLI(); !key.IsZero() {
+		h.APIKey, d.config.KeyFrom = key, d.heygenFile()
+	}
+}
+
+// keyFrom says where the file of the configuration has a key from; "" for none.
+func (d *decoder) keyFrom(key string, t twin) string {
+	switch {
+	case len(t.files) > 0:
+		return "the " + t.files[0].Source()
+	case len(t.texts) > 0:
+		return key + " in " + d.file
+	}
+	return ""
 }
 
 // findSecret does the same for the webhook secret. An empty secret that is

@@ -65,6 +65,18 @@ func Find(o Options) string {
 // mistake there is; warnings come with and without one. A value that is
 // written but cannot be had right now is no error here; ask Need.
 func Load(o Options) (*Config, []Warning, error) {
+	cfg, warnings, err := Salvage(o)
+	if err != nil {
+		return nil, warnings, err
+	}
+	return cfg, warnings, nil
+}
+
+// Salvage is Load, but also of a configuration with mistakes it gives what could
+// be read: a value that is wrong stays at its default. It is for whoever looks
+// for what is wrong, and nothing may be done by it. The Config is nil only where
+// the file is no YAML.
+func Salvage(o Options) (*Config, []Warning, error) {
 	o = o.withDefaults()
 	d := &decoder{file: Find(o), env: o.Env, checks: o.Checks, config: Default(), written: make(map[string]value)}
 	d.config.File = d.file
@@ -78,10 +90,7 @@ func Load(o Options) (*Config, []Warning, error) {
 	d.environment()
 	d.finish()
 	d.check()
-	if err := joined(d.mistakes); err != nil {
-		return nil, d.warnings, err
-	}
-	return d.config, d.warnings, nil
+	return d.config, d.warnings, joined(d.mistakes)
 }
 
 // finish brings values into the one form the rest of the program expects.

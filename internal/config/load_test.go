@@ -97,6 +97,7 @@ func TestPrecedence(t *testing.T) {
 		return e
 	}
 	key := func(c *config.Config) string { return value(t, c.Heygen.APIKey) }
+	from := func(c *config.Config) string { return filepath.Base(c.KeyFrom) }
 	signs := func(c *config.Config) string {
 		var b strings.Builder
 		for _, s := range c.Receiver.Secrets {
@@ -124,6 +125,13 @@ func TestPrecedence(t *testing.T) {
 		{"key: heygen of old", "log: {}", environ{"HEYGEN_CONFIG_DIR": bare}, key, "key on a line"},
 		{"key: none beside a token", "heygen: {access_token: '${T}'}", all.with("T", "t"), key, ""},
 		{"key: not another when its variable is missing", "heygen: {api_key: '${MISSING}'}", all, key, ""},
+		{"key from: file", "heygen: {api_key: 'key'}", all, from, "config.yaml"},
+		{"key from: its own file", "heygen: {api_key_file: " + file + "}", all, from, "key"},
+		{"key from: token", "heygen: {access_token: 't'}", all, from, "config.yaml"},
+		{"key from: environment", "log: {}", all, from, "HEYGEN_API_KEY"},
+		{"key from: systemd", "log: {}", without("HEYGEN_API_KEY"), from, "the systemd credential heygen-api-key"},
+		{"key from: heygen", "log: {}", without("HEYGEN_API_KEY", "CREDENTIALS_DIRECTORY"), from, "credentials"},
+		{"key from: nowhere", "log: {}", environ{}, from, "."},
 		{"secret: file", "receiver: {secret: [a, b]}", all, signs, "<a><b>"},
 		{"secret: its own file", "receiver: {secret_file: [" + file + "]}", all, signs, "<key of a file>"},
 		{"secret: environment", "log: {}", all, signs, "<secret of env>"},
@@ -396,5 +404,21 @@ func TestPrintShowsVariablesAsWritten(t *testing.T) {
 		if strings.Contains(text, "s3cret") || strings.Count(text, "${TOK}") != 2 {
 			t.Errorf("it shows\n%s", text)
 		}
+	}
+}
+
+// TestSalvage: what is right beside a mistake is still there, and the mistake's
+// own value is the default.
+func TestSalvage(t *testing.T) {
+	file := write(t, "config.yaml", "heygen: {page_size: 1000, entity_id: e}\nreceiver: {url: 'https://a.example/hook'}\n")
+	c, _, err := config.Salvage(options(file, environ{}))
+	if err == nil || c == nil {
+		t.Fatalf("got %v, %v; want both", c, err)
+	}
+	if c.Heygen.PageSize != 100 || c.Heygen.EntityID != "e" || c.Receiver.URL != "https://a.example/hook" {
+		t.Errorf("got %+v, %+v", c.Heygen, c.Receiver)
+	}
+	if c, _, err := config.Salvage(options(write(t, "config.yaml", "a: [\n"), environ{})); c != nil || err == nil {
+		t.Errorf("what is no YAML gives %v, %v", c, err)
 	}
 }

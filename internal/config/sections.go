@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/textproto"
 	"regexp"
 	"strings"
@@ -48,6 +49,7 @@ func (d *decoder) heygen(v value) {
 		"rate":              scalar(d, &h.Rate, rate),
 	})
 	h.APIKey, h.AccessToken = d.one(key), d.one(token)
+	d.config.KeyFrom = cmp.Or(d.keyFrom("api_key", key), d.keyFrom("access_token", token))
 	if !h.APIKey.IsZero() && !h.AccessToken.IsZero() {
 		d.wrong(token.at, "stands beside an api_key, keep one of the two")
 	}

@@ -31,7 +31,8 @@ type Need int
 const (
 	Create   Need = iota // run, reconcile, seen: a missing state is a first run
 	Existing             // events, explain, status: there must be one
-	Optional             // diff: without a state nothing is known as seen
+	Optional             // diff, doctor: without a state nothing is known as seen
+	Nothing              // doctor, where the state can't be opened
 )
 
 // Options makes an Engine.
@@ -111,6 +112,9 @@ func Open(o Options) (*Engine, error) {
 
 func openState(o Options) (*state.Store, error) {
 	options := StateOptions(o.Config, o.Logger)
+	if o.Need == Nothing {
+		return nil, nil
+	}
 	options.Deep, options.Fault, options.Observe = o.Deep, o.Fault, observer(o.Metrics)
 	if o.Need == Create {
 		return state.Open(options)

@@ -54,7 +54,7 @@ func (o Options) handler(w io.Writer) slog.Handler {
 	if o.Terminal {
 		layout = time.TimeOnly // a person watches; the day is known
 	}
-	return tint.NewTextHandler(w, &tint.Options{Level: o.Level, TimeFormat: layout, NoColor: !o.isColored()})
+	return tint.NewTextHandler(w, &tint.Options{Level: o.Level, TimeFormat: layout, NoColor: !o.Colored()})
 }
 
 func (o Options) isJSON() bool {
@@ -67,7 +67,8 @@ func (o Options) isJSON() bool {
 	return !o.Terminal && o.isSet("JOURNAL_STREAM")
 }
 
-func (o Options) isColored() bool {
+// Colored reports whether what is written has colour.
+func (o Options) Colored() bool {
 	switch o.Color {
 	case Always:
 		return true

@@ -36,6 +36,7 @@ func (w *World) Handler() http.Handler {
 	api("/", func(rw http.ResponseWriter, _ *http.Request, _ *rand.Rand) { notFound().write(rw) })
 	mux.HandleFunc("GET /simulate/stats", w.serveStats)
 	mux.HandleFunc("POST /simulate/event", w.serveCreate)
+	mux.HandleFunc("POST /simulate/endpoints", w.serveSetEndpoints)
 	mux.HandleFunc("GET /simulate/faults", w.serveFaults)
 	mux.HandleFunc("POST /simulate/faults", w.serveFaults)
 	return mux

@@ -131,13 +131,25 @@ func TestEventTypesAndEndpoints(t *testing.T) {
 	}
 	var ends struct {
 		Data []struct {
-			ID, URL, Status string
-			Events          []string
+			ID          string `json:"endpoint_id"`
+			URL, Status string
+			Events      []string
 		} `json:"data"`
 	}
 	get(t, w, "/v3/webhooks/endpoints", &ends)
 	if len(ends.Data) != 1 || ends.Data[0].URL != "http://127.0.0.1:1/hook?token=x" || ends.Data[0].Status != "enabled" || ends.Data[0].Events != nil {
 		t.Errorf("%+v", ends)
+	}
+	first := ends.Data[0].ID
+	if rw := ask(w, http.MethodPost, "/simulate/endpoints", `{"endpoints":[{"url":"a"},{"url":"b","events":["x"],"disabled":true}]}`); rw.Code != 200 {
+		t.Fatalf("%d %s", rw.Code, rw.Body)
+	}
+	get(t, w, "/v3/webhooks/endpoints", &ends)
+	if len(ends.Data) != 2 || ends.Data[0].ID != first || ends.Data[1].ID == first || ends.Data[1].Status != "disabled" || len(ends.Data[1].Events) != 1 {
+		t.Errorf("%+v", ends)
+	}
+	if rw := ask(w, http.MethodPost, "/simulate/endpoints", `{"endpoint":[]}`); rw.Code != 400 {
+		t.Errorf("an unknown key: %d", rw.Code)
 	}
 }
 

@@ -31,31 +31,6 @@ func writeList[T any](rw http.ResponseWriter, rows []T, token string) {
 	writeJSON(rw, http.StatusOK, list)
 }
 
-func (w *World) serveEndpoints(rw http.ResponseWriter, r *http.Request, _ *rand.Rand) {
-	type row struct {
-		ID        string   `json:"endpoint_id"`
-		URL       string   `json:"url"`
-		Events    []string `json:"events"`
-		Status    string   `json:"status"`
-		CreatedAt string   `json:"created_at"`
-		Secret    *string  `json:"secret"`
-	}
-	if _, bad := limitOf(r.URL.Query()); bad != nil {
-		bad.write(rw)
-		return
-	}
-	if r.URL.Query().Get("token") != "" {
-		invalid("token", "'token' is invalid or has expired.").write(rw)
-		return
-	}
-	rows := []row{}
-	if w.o.PushURL != "" {
-		created := w.o.Start.Add(-w.o.Span).Format(time.RFC3339)
-		rows = append(rows, row{ID: "ep_" + name(w.o.Seed, streamID, 0)[:16], URL: w.o.PushURL, Status: "enabled", CreatedAt: created})
-	}
-	writeList(rw, rows, "")
-}
-
 // videoRow is a video as the API describes it. Its links have the paths of those in the events
 // and a fresh signature.
 type videoRow struct {

@@ -82,6 +82,7 @@ type World struct {
 
 	mu       sync.Mutex
 	faults   Faults
+	ends     []Endpoint          // what the list of endpoints shows
 	fresh    []record            // events made since the world began, by position
 	named    map[string][]uint64 // positions of events whose entity a caller chose
 	twins    map[uint64][]uint64 // positions of twins by the owner of their entity
@@ -121,6 +122,9 @@ func New(o Options) *World {
 		o: o, key: cursorKey(o.Seed), kinds: kindsFor(o.Types), log: o.Logger, faults: o.Faults,
 		client: pushClient(o), wake: make(chan struct{}, 1),
 		named: map[string][]uint64{}, twins: map[uint64][]uint64{}, types: map[string]bool{}, tally: newTally(),
+	}
+	if o.PushURL != "" {
+		w.ends = []Endpoint{{URL: o.PushURL}}
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
