@@ -49,10 +49,12 @@ type Answer struct {
 	Latency    time.Duration // from the start of the attempt to the answer's headers, or to the error
 	RetryAfter time.Duration // as the receiver asked; 0: it did not
 	Class      Class
+	Body       string // how its body begins, made printable, for the event's story alone; "": it had none
 }
 
 // String says in a few words what happened, for reasons and logs. It holds
-// nothing that the receiver could have put there but a host name.
+// nothing that the receiver could have put there but a host name: Body is never
+// part of it.
 func (a Answer) String() string {
 	switch {
 	case a.Status == 0:
