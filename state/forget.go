@@ -33,7 +33,7 @@ func (s *Store) Forget(now time.Time, ids []string, who string) (found []string,
 		if err := t.take(sp); err != nil {
 			return err
 		}
-		return t.act(now, who, "forget", len(found))
+		return t.noteAct(now, ManualAct{Who: who, What: "seen forget", N: len(found), IDs: found})
 	})
 	if err != nil {
 		return nil, err
@@ -51,6 +51,7 @@ func (t *tx) forget(now time.Time, id string, places map[string]place, sp spent)
 			return false, nil
 		}
 		r.status, r.proof, r.twin, r.why, r.at = Settling, None, "", "its record was forgotten: judged again", now
+		r.acts = addAct(r.acts, t.nextAct())
 		return true, t.saveOpen(old, r)
 	}
 	if err := t.unlink(id); err != nil {
