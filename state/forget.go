@@ -10,6 +10,11 @@ import (
 //
 // A crash before the commit leaves all as it was.
 func (s *Store) Forget(now time.Time, ids []string, who string) (found []string, err error) {
+	return s.ForgetFor(now, ids, "", who)
+}
+
+// ForgetFor is Forget with a person's reason.
+func (s *Store) ForgetFor(now time.Time, ids []string, why, who string) (found []string, err error) {
 	ids = unique(ids)
 	places, err := s.locate(ids)
 	if err != nil {
@@ -33,7 +38,7 @@ func (s *Store) Forget(now time.Time, ids []string, who string) (found []string,
 		if err := t.take(sp); err != nil {
 			return err
 		}
-		return t.noteAct(now, ManualAct{Who: who, What: "seen forget", N: len(found), IDs: found})
+		return t.noteAct(now, ManualAct{Who: who, What: "seen forget", Why: why, N: len(found), IDs: found})
 	})
 	if err != nil {
 		return nil, err

@@ -49,6 +49,7 @@ func (s *Store) Import(now time.Time, seen []Sighting, a ManualAct) (n int, seq 
 		t.hand = seq
 		defer func() { t.hand = 0 }()
 		if n, err = t.record(now, seen); err != nil || n == 0 {
+			seq = a.Seq
 			return err
 		}
 		done := a
