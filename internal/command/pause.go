@@ -57,13 +57,17 @@ func (a *app) resumeCommand() *cobra.Command {
 
 // resumedText tells what was ended, and what that means.
 func resumedText(was *engine.Hold) string {
-	switch {
-	case was == nil:
+	if was == nil {
 		return "replaying goes on: it was not paused"
-	case was.Who == state.PausedByBackstop:
-		return "replaying goes on\nit was held " + heldText(*was) + "; what is due is tried at once"
 	}
-	return "replaying goes on\nit was held " + heldText(*was)
+	text := "replaying goes on\nit was held " + heldText(*was)
+	switch {
+	case was.Misconfigured:
+		text += "; it is tried again at once"
+	case was.Who == state.PausedByBackstop:
+		text += "; it does not pause for that again"
+	}
+	return text
 }
 
 func heldText(h engine.Hold) string {

@@ -43,6 +43,8 @@ type Hold struct {
 	Why string    `json:"reason"`
 	Who string    `json:"who"` // backstop itself: see state.PausedByBackstop
 	At  time.Time `json:"at,omitzero"`
+
+	Misconfigured bool `json:"misconfigured,omitempty"` // the receiver refused everything, and nobody had paused
 }
 
 func holdOf(r state.Receiver) *Hold {
@@ -50,7 +52,7 @@ func holdOf(r state.Receiver) *Hold {
 	case r.Paused != "":
 		return &Hold{Why: heygen.CutURLs(r.Paused), Who: r.PausedBy, At: r.PausedAt}
 	case r.Misconfigured != "":
-		return &Hold{Why: "the receiver is misconfigured: " + r.Misconfigured, Who: state.PausedByBackstop, At: r.Since}
+		return &Hold{Why: "the receiver is misconfigured: " + r.Misconfigured, Who: state.PausedByBackstop, At: r.Since, Misconfigured: true}
 	}
 	return nil
 }
