@@ -104,6 +104,7 @@ func prepare(e *testscript.Env, ports *portRange) error {
 	e.Setenv("HEYGEN_WEBHOOK_SECRET", scriptSecret)
 	e.Setenv("SCRIPT_TOKEN", scriptToken)
 	e.Setenv("SCRIPT_HEADER", scriptHeader)
+	e.Setenv("ESC", "\x1b")
 	e.Values[partnersKey{}] = map[string]*partner{}
 	for name, value := range map[string]time.Duration{"MINUTE_AGO": time.Minute, "HOUR_AGO": time.Hour} {
 		e.Setenv(name, time.Now().Add(-value).UTC().Format(time.RFC3339))
@@ -520,7 +521,8 @@ func overwrite(ts *testscript.TestScript, neg bool, args []string) {
 
 // receive is the user's webhook endpoint as a program: receiver ADDRESS [REPORT
 // [TOKEN]]. GET /log tells what came and was answered, PUT /answer/STATUS what it
-// answers from now on, also to those who take it for HeyGen; 0 is never.
+// answers from now on, also to those who take it for HeyGen; 0 is never. The body
+// of the PUT is that of the answers: see speech.
 func receive(args []string) int {
 	var status atomic.Int64
 	status.Store(http.StatusOK)
@@ -534,9 +536,12 @@ func receive(args []string) int {
 			return int(status.Load())
 		},
 	})
+	var says atomic.Pointer[speech]
+	says.Store(&speech{})
 	mux := http.NewServeMux()
 	kept := &bodies{last: map[string][]byte{}}
-	mux.Handle("/", kept.of(r.Handler()))
+	answering := func(w http.ResponseWriter, q *http.Request) { says.Load().serve(w, q, r.Handler()) }
+	mux.Handle("/", kept.of(http.HandlerFunc(answering)))
 	mux.HandleFunc("GET /body/{id}", kept.serve)
 	mux.HandleFunc("GET /log", func(w http.ResponseWriter, _ *http.Request) { writeLog(w, r.Log()) })
 	mux.HandleFunc("GET /v3/webhooks/events", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) })
@@ -546,10 +551,49 @@ func receive(args []string) int {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		says.Store(heard(q))
 		status.Store(int64(n))
 	})
 	fmt.Fprintln(os.Stderr, http.ListenAndServe(args[0], mux))
 	return 1
+}
+
+// speech is what a receiver says beside the status of its answers. In its body
+// $NAME is a variable of the receiver's environment, a header of the request, or
+// ESC, BEL, NUL, RLO, DOLLAR or LONG; headers of the answer are those that came as Answer-NAME.
+type speech struct {
+	body    string
+	headers http.Header
+}
+
+func heard(q *http.Request) *speech {
+	body, _ := io.ReadAll(q.Body)
+	s := &speech{body: string(body), headers: http.Header{}}
+	for name := range q.Header {
+		if key, ok := strings.CutPrefix(name, "Answer-"); ok {
+			s.headers.Set(key, q.Header.Get(name))
+		}
+	}
+	return s
+}
+
+func (s *speech) serve(w http.ResponseWriter, q *http.Request, h http.Handler) {
+	for name, values := range s.headers {
+		w.Header()[name] = values
+	}
+	h.ServeHTTP(w, q)
+	marks := map[string]string{
+		"ESC": "\x1b", "BEL": "\a", "NUL": "\x00", "RLO": "\u202e", "DOLLAR": "$", "LONG": strings.Repeat("more and ", 10_000),
+	}
+	_, _ = io.WriteString(w, os.Expand(s.body, func(name string) string {
+		if mark, ok := marks[name]; ok {
+			return mark
+		}
+		if value := q.Header.Get(name); value != "" {
+			return value
+		}
+		return os.Getenv(name)
+	}))
 }
 
 func writeLog(w io.Writer, log []receiver.Delivery) {

@@ -51,6 +51,7 @@ type Answer struct {
 	RetryAfter time.Duration // as the receiver asked; 0: it did not
 	Class      Class
 	Note       string // what was done to the event before it was sent, for people; "": nothing
+	Body       string // how its body begins, made printable, for the event's story alone; "": it had none
 }
 
 // began is when the attempt was begun, at the latest.
@@ -62,7 +63,8 @@ func (a Answer) began(now time.Time) time.Time {
 }
 
 // String says in a few words what happened, for reasons and logs. It holds
-// nothing that the receiver could have put there but a host name.
+// nothing that the receiver could have put there but a host name: Body is never
+// part of it.
 func (a Answer) String() string {
 	switch {
 	case a.Status == 0:

@@ -46,7 +46,7 @@ type decision struct {
 func attempt(c state.Claim, a Answer, now time.Time) state.Attempt {
 	return state.Attempt{
 		At: a.began(now), Status: a.Status, Error: a.Err, Latency: a.Latency,
-		Seq: c.Seq, RetryAfter: a.RetryAfter, Note: a.Note,
+		Seq: c.Seq, RetryAfter: a.RetryAfter, Answer: a.Body, Note: a.Note,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"backstop/internal/heygen"
@@ -135,4 +136,39 @@ func namesOf(t *testing.T, body []byte) string {
 		names = append(names, name.(string))
 	}
 	return strings.Join(names, ",")
+}
+
+// FuzzAnswerText: whatever a receiver answers, what is kept of it is short and
+// printable, on one line, shows no secret and no query of a link, and is the
+// answer itself where that was short and plain.
+func FuzzAnswerText(f *testing.F) {
+	const secret = "whsec_9c1b77/+x"
+	for _, seed := range []string{"", "busy", "\x1b[31mred", "\u202eb", "a\r\nb", "\x00\x01", "https://x.example/v?sig=1", "https:\\/\\/x\\/v?sig=1", "https://x\x01?sig=1", strings.Repeat("é", 700)} {
+		f.Add([]byte(seed), 2, true)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, at int, whole bool) {
+		at = min(max(at, 0), len(body))
+		echo := append(append(bytes.Clone(body[:at]), secret...), body[at:]...)
+		for _, b := range [][]byte{body, echo, []byte(strings.ReplaceAll(string(echo), "/", `\/`))} {
+			text := said{body: b, whole: whole}.text([]string{secret})
+			if len(text) > 1024+len(textCut) || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Errorf("%q is told as %q", b, text)
+			}
+			if strings.Contains(text, secret) || strings.Contains(text, `9c1b77\/`) || heygen.CutURLs(text) != text {
+				t.Errorf("%q shows too much: %q", b, text)
+			}
+			if whole && isPlain(string(b)) && text != string(b) {
+				t.Errorf("%q is told as %q", b, text)
+			}
+		}
+	})
+}
+
+// isPlain reports whether a body has nothing that must be changed: words of
+// ASCII between single spaces.
+func isPlain(s string) bool {
+	if len(s) > 1024 || strings.Trim(s, " ") != s || strings.Contains(s, "  ") || strings.ContainsAny(s, ":_") {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }

@@ -31,7 +31,7 @@ func (s *Sender) Knock(ctx context.Context) Knock {
 	if err != nil {
 		return Knock{Answer: Answer{Err: words(ctx, err), Latency: latency, Class: Retry}}
 	}
-	discard(resp.Body, cancel)
+	listen(resp, cancel)
 	return Knock{
 		Answer:  Answer{Status: resp.StatusCode, Err: redirect(resp), Latency: latency, Class: classOf(resp.StatusCode)},
 		Expires: expiry(resp),

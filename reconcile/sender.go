@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -71,6 +70,7 @@ type Sender struct {
 	agent     string
 	transport http.RoundTripper
 	observe   func(Answer)
+	hidden    []string // never shown, although a receiver sends it back
 }
 
 // NewSender checks the URL; its error never quotes the URL's query.
@@ -94,6 +94,7 @@ func NewSender(o SenderOptions) (*Sender, error) {
 	}
 	s.agent = "backstop/" + version(o.Version)
 	s.headers, s.host = extraHeaders(o.Headers)
+	s.hidden = hiddenOf(u, o.Headers)
 	return s, nil
 }
 
@@ -113,21 +114,21 @@ func (s *Sender) Send(ctx context.Context, m Message) Answer {
 	if err != nil {
 		return Answer{Err: "the request could not be built", Class: Retry}
 	}
-	a := s.post(ctx, cancel, req)
+	a := s.post(ctx, cancel, req, longestFirst(s.hidden, m.Secrets))
 	if s.observe != nil {
 		s.observe(a)
 	}
 	return a
 }
 
-func (s *Sender) post(ctx context.Context, cancel context.CancelFunc, req *http.Request) Answer {
+func (s *Sender) post(ctx context.Context, cancel context.CancelFunc, req *http.Request, secrets []string) Answer {
 	start := time.Now()
 	resp, err := s.transport.RoundTrip(req)
 	latency := time.Since(start)
 	if err != nil {
 		return Answer{Err: words(ctx, err), Begun: start, Latency: latency, Class: Retry}
 	}
-	discard(resp.Body, cancel)
+	body := listen(resp, cancel)
 	return Answer{
 		Status:     resp.StatusCode,
 		Err:        redirect(resp),
@@ -135,6 +136,7 @@ func (s *Sender) post(ctx context.Context, cancel context.CancelFunc, req *http.
 		Latency:    latency,
 		RetryAfter: retryAfter(resp.Header, time.Now()),
 		Class:      classOf(resp.StatusCode),
+		Body:       body.text(secrets),
 	}
 }
 
@@ -203,15 +205,6 @@ func created(e heygen.Event) []byte {
 func quote(s string) []byte {
 	b, _ := jsontext.AppendQuote(nil, s)
 	return b
-}
-
-// discard reads a bounded part of a body for a bounded time and closes it. Its
-// errors mean nothing: the answer has been given by its status.
-func discard(body io.ReadCloser, cancel context.CancelFunc) {
-	timer := time.AfterFunc(answerTime, cancel)
-	defer timer.Stop()
-	_, _ = io.Copy(io.Discard, io.LimitReader(body, answerCap))
-	_ = body.Close()
 }
 
 // extraHeaders takes the configured headers but those that are backstop's own.

@@ -191,6 +191,14 @@ func (t *tx) strengthen(now time.Time, p place, l line, proof Proof, at time.Tim
 	if !ok {
 		return nil
 	}
+	if t.hand != 0 && l.status == Ignored { // a person changed their mind: the line was told of before, and now this
+		d := t.storyAt(p)
+		d.acts = addAct(d.acts, t.hand)
+		better.flags |= flagDetails
+		if err := t.putStory(p, d); err != nil {
+			return err
+		}
+	}
 	return t.putLine(now, p, &l, better)
 }
 

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +43,16 @@ type Backfill struct {
 	Ended     time.Time `json:"ended,omitzero"`     // everything it planned is queued, seen or dead; zero: not yet
 	Queued    int64     `json:"queued,omitempty"`   // planned events that became missed
 	Proven    int64     `json:"proven,omitempty"`   // planned events that turned out to be seen, or were marked so
+	Act       uint64    `json:"act,omitempty"`      // number of the act by which a person agreed; 0: none, or it was not noted
+}
+
+// words is what a person agrees to.
+func (b Backfill) words() string {
+	words := fmt.Sprintf("backfill %d of %s", b.ID, cmp.Or(b.History.Words, "all"))
+	if b.History.MarkOnly {
+		words += ", mark only"
+	}
+	return words
 }
 
 // Covers reports whether an event lies in the range. An undated one only does where everything is asked for.
@@ -207,7 +218,8 @@ func (s *Store) ConfirmBackfill(now time.Time, id uint64, who string) error {
 			return err
 		}
 		b.Confirmed = now.UTC()
-		if err := t.act(now, who, fmt.Sprintf("backfill %d", id), t.plannedCount(id)); err != nil {
+		b.Act = t.nextAct()
+		if err := t.act(now, who, b.words(), t.plannedCount(id)); err != nil {
 			return err
 		}
 		return t.putBackfill(b)

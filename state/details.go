@@ -1,6 +1,9 @@
 package state
 
-import "time"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // story is what the ledger line of a finished event has no room for.
 //
@@ -15,6 +18,7 @@ type story struct {
 	created  string // created_at as listed
 	entity   string
 	acts     []uint64 // numbers of manual acts, oldest first
+	sent     int      // attempts made, also those no longer kept; 0: not noted
 }
 
 // storyOf is what is worth keeping of a record.
@@ -22,6 +26,7 @@ func storyOf(r *record) story {
 	return story{
 		why: r.why, twin: r.twin, listed: r.listed, reason: r.reason, manual: r.manual, attempts: r.attempts,
 		created: r.createdText, entity: r.entity, acts: r.acts,
+		sent: r.sent,
 	}
 }
 
@@ -40,7 +45,8 @@ func (d story) encode() []byte {
 	b = appendAttempts(b, d.attempts)
 	b = appendText(b, d.created)
 	b = appendText(b, d.entity)
-	return appendUvarints(b, d.acts)
+	b = appendUvarints(b, d.acts)
+	return binary.AppendUvarint(b, uint64(d.sent))
 }
 
 func decodeStory(b []byte) story {
@@ -51,6 +57,7 @@ func decodeStory(b []byte) story {
 	return story{
 		why: h.text(), twin: h.text(), listed: h.moment(), reason: Reason(h.text()), manual: h.one() != 0,
 		attempts: h.attempts(), created: h.text(), entity: h.text(), acts: h.uvarints(),
+		sent: int(h.uvarint()),
 	}
 }
 

@@ -22,6 +22,7 @@ type Row struct {
 	Due      time.Time // next attempt; zero: none
 	At       time.Time // of the last change of status; of a seen event, when the receiver got it
 	Attempts []Attempt
+	Sent     int // attempts made, also those no longer kept; 0 where that was not noted
 	Entity   string
 	Twin     string   // the kept event of the same fact
 	Manual   bool     // queued by a person
@@ -105,7 +106,7 @@ func (r *record) event() heygen.Event {
 func (r *record) row() Row {
 	return Row{
 		Event: r.event(), Status: r.status, Proof: r.proof, Lane: r.lane, Reason: r.reason, Why: r.why, Listed: r.listed,
-		Due: r.due, At: r.at, Attempts: r.attempts, Entity: r.entity, Twin: r.twin, Manual: r.manual,
+		Due: r.due, At: r.at, Attempts: r.attempts, Sent: r.sent, Entity: r.entity, Twin: r.twin, Manual: r.manual,
 		Backfill: r.backfill,
 		Withheld: r.withheld, Run: r.run, Acts: r.acts,
 	}

@@ -10,6 +10,11 @@ import (
 //
 // A crash before the commit leaves all as it was.
 func (s *Store) Forget(now time.Time, ids []string, who string) (found []string, err error) {
+	return s.ForgetFor(now, ids, "", who)
+}
+
+// ForgetFor is Forget with a person's reason.
+func (s *Store) ForgetFor(now time.Time, ids []string, why, who string) (found []string, err error) {
 	ids = unique(ids)
 	places, err := s.locate(ids)
 	if err != nil {
@@ -33,7 +38,7 @@ func (s *Store) Forget(now time.Time, ids []string, who string) (found []string,
 		if err := t.take(sp); err != nil {
 			return err
 		}
-		return t.act(now, who, "forget", len(found))
+		return t.noteAct(now, ManualAct{Who: who, What: "seen forget", Why: why, N: len(found), IDs: found})
 	})
 	if err != nil {
 		return nil, err
@@ -51,6 +56,7 @@ func (t *tx) forget(now time.Time, id string, places map[string]place, sp spent)
 			return false, nil
 		}
 		r.status, r.proof, r.twin, r.why, r.at = Settling, None, "", "its record was forgotten: judged again", now
+		r.acts = addAct(r.acts, t.nextAct())
 		return true, t.saveOpen(old, r)
 	}
 	if err := t.unlink(id); err != nil {

@@ -187,7 +187,7 @@ func mustTellTheWalk(t *testing.T, s *Store) {
 	}
 	acts, err := s.Acts(2)
 	mustDo(t, err)
-	if len(acts) != 2 || acts[0].What != "pause: for the tests" {
+	if len(acts) != 2 || acts[0].What != "pause" || acts[0].Why != "for the tests" {
 		t.Errorf("the last acts are %+v", acts)
 	}
 }

@@ -232,7 +232,7 @@ func (t *tx) lineRow(p place, l line, entity string) Row {
 	var d story
 	if l.flags&flagDetails != 0 {
 		d = t.storyAt(p)
-		row.Reason, row.Manual, row.Attempts, row.Twin, row.Acts = d.reason, d.manual, d.attempts, d.twin, d.acts
+		row.Reason, row.Manual, row.Attempts, row.Twin, row.Acts, row.Sent = d.reason, d.manual, d.attempts, d.twin, d.acts, d.sent
 		if d.created != "" {
 			row.Event.Created, row.Entity = d.created, d.entity
 		}

@@ -151,20 +151,44 @@ func (s *Store) Pause(now time.Time, why, who string) error {
 		if r.Paused != "" {
 			return nil
 		}
-		r.Paused, r.PausedAt, r.PausedBy = why, now.UTC(), who
-		return t.act(now, who, "pause: "+why, 1)
+		return t.pause(now, r, why, who)
 	})
+}
+
+// PauseOver is a Pause by a person, whose word replaces an earlier one. was is the receiver as it was known before.
+//
+// A crash before the commit leaves replaying as it was; the person has no answer and asks again.
+func (s *Store) PauseOver(now time.Time, why, who string) (was Receiver, err error) {
+	err = s.receiverAct("pause replaying", func(t *tx, r *Receiver) error {
+		was = r.clone()
+		return t.pause(now, r, why, who)
+	})
+	return was, err
+}
+
+func (t *tx) pause(now time.Time, r *Receiver, why, who string) error {
+	r.Paused, r.PausedAt, r.PausedBy = why, now.UTC(), who
+	return t.noteAct(now, ManualAct{Who: who, What: "pause", Why: why})
 }
 
 // Resume starts replaying again, also after the receiver was found misconfigured: who resumes says that it was seen to.
 func (s *Store) Resume(now time.Time, who string) error {
-	return s.receiverAct("resume replaying", func(t *tx, r *Receiver) error {
+	_, err := s.ResumeFrom(now, "", who)
+	return err
+}
+
+// ResumeFrom is a Resume with a reason. was is the receiver as it was known before; where it was neither paused nor
+// misconfigured there was nothing to do.
+func (s *Store) ResumeFrom(now time.Time, why, who string) (was Receiver, err error) {
+	err = s.receiverAct("resume replaying", func(t *tx, r *Receiver) error {
+		was = r.clone()
 		if r.Paused == "" && r.Misconfigured == "" {
 			return nil
 		}
 		*r = Receiver{OKSeq: r.OKSeq, OKID: r.OKID, OKAt: r.OKAt, Overruled: r.Overruled || r.PausedBy == PausedByBackstop}
-		return t.act(now, who, "resume", 1)
+		return t.noteAct(now, ManualAct{Who: who, What: "resume", Why: why})
 	})
+	return was, err
 }
 
 func (s *Store) receiverAct(doing string, fn func(*tx, *Receiver) error) error {

@@ -73,8 +73,8 @@ func TestTheReceiversRecordIsKept(t *testing.T) {
 	acts, err := s.Acts(10)
 	mustDo(t, err)
 	wantActs := []ManualAct{
-		{Seq: 2, At: noon(), Who: "a tester", What: "resume", N: 1},
-		{Seq: 1, At: noon(), Who: "backstop", What: "pause: twenty reported ids were never listed", N: 1},
+		{Seq: 2, At: noon(), Who: "a tester", What: "resume"},
+		{Seq: 1, At: noon(), Who: "backstop", What: "pause", Why: "twenty reported ids were never listed"},
 	}
 	if diff := cmp.Diff(wantActs, acts); diff != "" {
 		t.Errorf("what was noted: %s", diff)

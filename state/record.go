@@ -37,6 +37,47 @@ func (s *Store) Record(now time.Time, seen []Sighting) (n int, err error) {
 	return n, nil
 }
 
+// Import is a Record of what a person says, and notes the act. An act with a number goes on: what is recorded is added to
+// the act of that number, where it is the same person's. It returns the number of the act.
+//
+// A crash before the commit leaves nothing, and the person has no answer: importing again does no harm.
+func (s *Store) Import(now time.Time, seen []Sighting, a ManualAct) (n int, seq uint64, err error) {
+	err = s.update(true, func(t *tx) error {
+		if n, seq = 0, a.Seq; seq == 0 {
+			seq = t.nextAct()
+		}
+		t.hand = seq
+		defer func() { t.hand = 0 }()
+		if n, err = t.record(now, seen); err != nil || n == 0 {
+			seq = a.Seq
+			return err
+		}
+		done := a
+		done.N, done.IDs, done.Seq = n, idsOf(seen), seq
+		if a.Seq != 0 {
+			if ok, err := t.widenAct(done); ok || err != nil {
+				return err
+			}
+			seq = t.nextAct()
+		}
+		return t.noteAct(now, done)
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("import what was seen: %w", err)
+	}
+	return n, seq, nil
+}
+
+// idsOf gives the ids of a few sightings; nil where there are many.
+func idsOf(seen []Sighting) (ids []string) {
+	for _, one := range seen {
+		if one.ID != "" && len(ids) <= actNames {
+			ids = append(ids, one.ID)
+		}
+	}
+	return ids
+}
+
 func (t *tx) record(now time.Time, seen []Sighting) (n int, err error) {
 	var fresh, imports []named
 	sp := make(spent)

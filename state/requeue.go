@@ -62,15 +62,21 @@ func (s *Store) Ignore(now time.Time, ids []string, why, who string) ([]Requeued
 	if why != "" {
 		reason += ": " + why
 	}
-	return s.byHand(now, ids, who, "ignore", func(t *tx, old, r *record) (string, error) {
+	return s.byHandFor(now, ids, ManualAct{Who: who, What: "ignore", Why: why}, func(t *tx, old, r *record) (string, error) {
 		told := *old
 		told.acts = addAct(r.acts, t.nextAct())
 		return "", t.finish(now, &told, ending{status: Ignored, at: now, why: reason})
 	})
 }
 
-// byHand does something to the unfinished ones among some ids, and answers for all.
+// byHand is byHandFor without a reason.
 func (s *Store) byHand(now time.Time, ids []string, who, what string, do func(t *tx, old, r *record) (note string, err error)) ([]Requeued, error) {
+	return s.byHandFor(now, ids, ManualAct{Who: who, What: what}, do)
+}
+
+// byHandFor does something to the unfinished ones among some ids, and answers for all.
+func (s *Store) byHandFor(now time.Time, ids []string, act ManualAct, do func(t *tx, old, r *record) (note string, err error)) ([]Requeued, error) {
+	what := act.What
 	ids = unique(ids)
 	places, err := s.locate(ids)
 	if err != nil {
@@ -78,22 +84,22 @@ func (s *Store) byHand(now time.Time, ids []string, who, what string, do func(t 
 	}
 	var answers []Requeued
 	err = s.update(false, func(t *tx) error {
-		answers = nil
-		n := 0
+		answers, act.N, act.IDs = nil, 0, nil
 		for _, id := range ids {
 			a, err := t.handOne(id, places, do)
 			if err != nil {
 				return fmt.Errorf("%s %q: %w", what, id, err)
 			}
 			if a.Queued {
-				n++
+				act.N++
+				act.IDs = append(act.IDs, id)
 			}
 			answers = append(answers, a)
 		}
-		if n == 0 {
+		if act.N == 0 {
 			return nil
 		}
-		return t.act(now, who, what, n)
+		return t.noteAct(now, act)
 	})
 	if err != nil {
 		return nil, err

@@ -125,7 +125,7 @@ func closeAttempt(list []Attempt, a Attempt) []Attempt {
 	a.Open = false
 	n := len(list)
 	if n == 0 || !list[n-1].Open {
-		return addAttempt(list, a)
+		return boundAnswers(addAttempt(list, a))
 	}
 	if a.At.IsZero() {
 		a.At = list[n-1].At
@@ -134,7 +134,7 @@ func closeAttempt(list []Attempt, a Attempt) []Attempt {
 		a.Seq = list[n-1].Seq
 	}
 	list[n-1] = a
-	return list
+	return boundAnswers(list)
 }
 
 // Release takes an intent back whose attempt was never sent, as at a stop before the POST. The event is due again at due.

@@ -30,6 +30,7 @@ type tx struct {
 	cursors map[*bbolt.Bucket]*bbolt.Cursor // for get, which would else make one for each key
 	touched map[uint32]bool                 // ledger days whose last handling is written
 	damaged bool                            // a value was met that could not be read
+	hand    uint64                          // number of the manual act whose events are being finished; 0: none
 }
 
 // bucketName is a top-level bucket, or the sub-bucket of a day.

@@ -25,6 +25,7 @@ type AdminOptions struct {
 func Admin(e *engine.Engine, o AdminOptions) http.Handler {
 	h := newHandler(e, true)
 	g := &guard{options: o}
+	h.guard = g
 	mux := http.NewServeMux()
 	for _, r := range h.routes() {
 		switch {

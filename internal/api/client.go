@@ -101,22 +101,10 @@ func (c *Client) Ignore(ctx context.Context, r engine.IgnoreRequest, yield func(
 	return stream(ctx, c, http.MethodPost, "/v1/ignore", r, nil, yield)
 }
 
-// Pause stops replaying.
-func (c *Client) Pause(ctx context.Context, r PauseRequest) error {
-	return c.post(ctx, "/v1/pause", r, nil)
-}
-
-// Resume starts replaying again.
-func (c *Client) Resume(ctx context.Context, r PauseRequest) error {
-	return c.post(ctx, "/v1/resume", r, nil)
-}
-
 // Import records what a person says that the receiver has: the body of a report,
 // of up to 8 MiB.
-func (c *Client) Import(ctx context.Context, body []byte) (recorded, unmatchable int, err error) {
-	var answer struct{ Recorded, Unmatchable int }
-	err = c.call(ctx, http.MethodPost, "/v1/seen/import", bytes.NewReader(body), &answer)
-	return answer.Recorded, answer.Unmatchable, err
+func (c *Client) Import(ctx context.Context, body []byte, r ImportRequest) (answer Imported, err error) {
+	return answer, c.call(ctx, http.MethodPost, "/v1/seen/import?"+r.query().Encode(), bytes.NewReader(body), &answer)
 }
 
 // Forget takes back that the receiver has some events.

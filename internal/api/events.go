@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -39,13 +38,14 @@ func (h *handler) event(w http.ResponseWriter, r *http.Request) {
 func (h *handler) replay(w http.ResponseWriter, r *http.Request) {
 	var request engine.ReplayRequest
 	if decode(w, r, &request) {
+		request.Who = h.whoOf(r, request.Who)
 		h.serveReplay(w, r, request)
 	}
 }
 
 func (h *handler) replayOne(w http.ResponseWriter, r *http.Request) {
 	if h.known(w, r) {
-		h.serveReplay(w, r, engine.ReplayRequest{IDs: []string{r.PathValue("id")}, Who: "the admin listener"})
+		h.serveReplay(w, r, engine.ReplayRequest{IDs: []string{r.PathValue("id")}, Who: h.whoOf(r, "")})
 	}
 }
 
@@ -75,6 +75,7 @@ func (h *handler) serveReplay(w http.ResponseWriter, r *http.Request, request en
 func (h *handler) ignore(w http.ResponseWriter, r *http.Request) {
 	var request engine.IgnoreRequest
 	if decode(w, r, &request) {
+		request.Who, request.Why = h.whoOf(r, request.Who), cleanWhy(request.Why)
 		h.serveIgnore(w, request)
 	}
 }
@@ -82,7 +83,7 @@ func (h *handler) ignore(w http.ResponseWriter, r *http.Request) {
 func (h *handler) ignoreOne(w http.ResponseWriter, r *http.Request) {
 	var request PauseRequest
 	if decode(w, r, &request) && h.known(w, r) {
-		h.serveIgnore(w, engine.IgnoreRequest{IDs: []string{r.PathValue("id")}, Why: request.Why, Who: cmp.Or(request.Who, "the admin listener")})
+		h.serveIgnore(w, engine.IgnoreRequest{IDs: []string{r.PathValue("id")}, Why: cleanWhy(request.Why), Who: h.whoOf(r, request.Who)})
 	}
 }
 

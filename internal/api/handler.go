@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +28,7 @@ func Handler(e *engine.Engine, daemon bool) http.Handler {
 type handler struct {
 	engine *engine.Engine
 	daemon bool
+	guard  *guard              // of the admin listener; nil: this is the control socket
 	bodies *semaphore.Weighted // bytes of reports that may be in memory
 }
 
@@ -54,6 +54,7 @@ func (h *handler) routes() []route {
 		{pattern: "GET /v1/status", serve: h.status, admin: true},
 		{pattern: "GET /v1/events", serve: h.events, admin: true},
 		{pattern: "GET /v1/events/{id}", serve: h.event, admin: true},
+		{pattern: "GET /v1/acts", serve: h.acts, admin: true},
 		{pattern: "POST /v1/events/{id}/replay", serve: h.replayOne, admin: true},
 		{pattern: "POST /v1/events/{id}/ignore", serve: h.ignoreOne, admin: true},
 		{pattern: "POST /v1/pause", serve: h.pause, admin: true},
@@ -134,38 +135,10 @@ func (h *handler) backfill(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, &request) {
 		return
 	}
+	request.Who = h.whoOf(r, request.Who)
 	out := newLines(w)
 	result, err := h.engine.Backfill(r.Context(), request, func(p engine.BackfillProgress) error { return out.row(p) })
 	out.end(result, err)
-}
-
-// PauseRequest says why replaying stops, and on whose word.
-type PauseRequest struct {
-	Why string `json:"reason,omitempty"`
-	Who string `json:"who,omitempty"`
-}
-
-func (h *handler) pause(w http.ResponseWriter, r *http.Request) {
-	var request PauseRequest
-	if decode(w, r, &request) {
-		done(w, h.engine.Pause(cmp.Or(request.Why, "no reason given"), cmp.Or(request.Who, "the admin listener")))
-	}
-}
-
-func (h *handler) resume(w http.ResponseWriter, r *http.Request) {
-	var request PauseRequest
-	if decode(w, r, &request) {
-		done(w, h.engine.Resume(cmp.Or(request.Who, "the admin listener")))
-	}
-}
-
-// done answers an action that has no result of its own.
-func done(w http.ResponseWriter, err error) {
-	if err != nil {
-		writeError(w, statusOf(err), err)
-		return
-	}
-	writeJSON(w, http.StatusOK, map[string]bool{"ok": true})
 }
 
 // statePath tells whose daemon answers. Every verb asks it first, so it touches

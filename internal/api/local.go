@@ -3,6 +3,7 @@ package api
 import (
 	"io"
 	"net/http"
+	"os"
 	"sync"
 )
 
@@ -19,6 +20,7 @@ func (l *local) RoundTrip(r *http.Request) (*http.Response, error) {
 	reader, writer := io.Pipe()
 	answer := &localAnswer{header: http.Header{}, body: writer, ready: make(chan struct{})}
 	request := r.Clone(r.Context())
+	request.RemoteAddr = peer(os.Geteuid()).String()
 	if request.Body == nil {
 		request.Body = http.NoBody
 	}

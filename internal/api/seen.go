@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"backstop/internal/config"
@@ -18,13 +19,26 @@ const maxReport = 8 << 20
 // is durable, so a receiver may forget what it reported.
 func (h *handler) report(w http.ResponseWriter, r *http.Request) {
 	if h.takes(w, config.SourceReport) {
-		h.record(w, r, state.Report)
+		if seen, unmatchable, ok := h.readSeen(w, r, state.Report); ok {
+			h.keep(w, seen, unmatchable)
+		}
 	}
 }
 
-// importSeen is a report by a person.
+// importSeen is a report by a person: an act.
 func (h *handler) importSeen(w http.ResponseWriter, r *http.Request) {
-	h.record(w, r, state.Import)
+	query := r.URL.Query()
+	act := state.ManualAct{Who: h.whoOf(r, query.Get("who")), What: "seen import", Why: cleanWhy(query.Get("reason"))}
+	if query.Get("add") != "" {
+		act.What = "seen add"
+	}
+	act.Seq, _ = strconv.ParseUint(query.Get("act"), 10, 64) // what is no number is a new act
+	seen, unmatchable, ok := h.readSeen(w, r, state.Import)
+	if !ok {
+		return
+	}
+	n, seq, err := h.engine.Import(seen, act)
+	answerKept(w, Imported{Recorded: n, Unmatchable: unmatchable, Act: seq}, err)
 }
 
 // weighed has do serve a request whose body is kept in memory. Many large ones at
@@ -58,23 +72,27 @@ func (h *handler) readReport(w http.ResponseWriter, r *http.Request) (body []byt
 	return body, true
 }
 
-// record keeps a report.
-func (h *handler) record(w http.ResponseWriter, r *http.Request, proof state.Proof) {
+// readSeen reads what a report says; it answers itself where it can't.
+func (h *handler) readSeen(w http.ResponseWriter, r *http.Request, proof state.Proof) (seen []state.Sighting, unmatchable int, ok bool) {
 	body, ok := h.readReport(w, r)
 	if !ok {
-		return
+		return nil, 0, false
 	}
 	seen, unmatchable, err := parseSeen(body, proof, h.engine.Now())
 	if err != nil {
 		badRequest(w, `send {"event_id": …} objects, or event_type with event_data; nothing of this request was recorded`, "%s", err.Error())
-		return
+		return nil, 0, false
 	}
-	h.keep(w, seen, unmatchable)
+	return seen, unmatchable, true
 }
 
 // keep answers when what was seen is durable.
 func (h *handler) keep(w http.ResponseWriter, seen []state.Sighting, unmatchable int) {
 	n, err := h.engine.Record(seen)
+	answerKept(w, recorded{Recorded: n, Unmatchable: unmatchable}, err)
+}
+
+func answerKept(w http.ResponseWriter, answer any, err error) {
 	switch {
 	case errors.Is(err, state.ErrFull):
 		w.Header().Set("Retry-After", "60")
@@ -82,7 +100,7 @@ func (h *handler) keep(w http.ResponseWriter, seen []state.Sighting, unmatchable
 	case err != nil:
 		writeError(w, http.StatusInternalServerError, err)
 	default:
-		writeJSON(w, http.StatusOK, recorded{Recorded: n, Unmatchable: unmatchable})
+		writeJSON(w, http.StatusOK, answer)
 	}
 }
 
@@ -96,7 +114,8 @@ type recorded struct {
 // ForgetRequest takes back that the receiver has some events.
 type ForgetRequest struct {
 	IDs []string `json:"ids"`
-	Who string   `json:"who,omitempty"`
+	Why string   `json:"reason,omitempty"`
+	Who string   `json:"who,omitempty"` // a hint
 }
 
 func (h *handler) forget(w http.ResponseWriter, r *http.Request) {
@@ -104,7 +123,7 @@ func (h *handler) forget(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, &request) {
 		return
 	}
-	found, err := h.engine.Forget(request.IDs, request.Who)
+	found, err := h.engine.ForgetFor(request.IDs, cleanWhy(request.Why), h.whoOf(r, request.Who))
 	if err != nil {
 		writeError(w, statusOf(err), err)
 		return

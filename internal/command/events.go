@@ -3,9 +3,6 @@ package command
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,10 +16,13 @@ func (a *app) eventsCommand() *cobra.Command {
 	var statuses []string
 	var since, until string
 	var filter state.Filter
+	var acts bool
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "List the events that are known, newest first",
-		Args:  cobra.NoArgs,
+		Long: "Lists the events that are known, newest first. With --acts it lists what persons did by hand instead:\n" +
+			"when, what, to how many events, who, and why.",
+		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVar(&statuses, "status", nil, "settling, listed, missed, replaying, seen, dead, ignored (repeat or separate by commas)")
@@ -31,12 +31,21 @@ func (a *app) eventsCommand() *cobra.Command {
 	flags.StringVar(&since, "since", "", "from this time or age on (inclusive)")
 	flags.StringVar(&until, "until", "", "before this time or age (exclusive)")
 	flags.IntVar(&filter.Limit, "limit", 0, "at most this many (0: all)")
+	flags.BoolVar(&acts, "acts", false, "list what persons did by hand instead (with --since, --until, --limit)")
 	return a.withJSON(verb(cmd, func(ctx context.Context, _ []string) (err error) {
+		if acts {
+			if err := onlyActs(cmd); err != nil {
+				return err
+			}
+		}
 		if filter.Since, filter.Until, err = period(since, until); err != nil {
 			return err
 		}
 		if filter.Limit < 0 {
 			return exit.Errorf(exit.Usage, "write 0 for all", "--limit is negative")
+		}
+		if acts {
+			return a.listActs(ctx, state.ActFilter{Since: filter.Since, Until: filter.Until, Limit: filter.Limit})
 		}
 		for _, word := range statuses {
 			status, err := state.ParseStatus(word)
@@ -54,62 +63,4 @@ func (a *app) printEvent(event engine.Event) error {
 		return a.printJSON(event)
 	}
 	return a.printf("%-28s %-30s %-20s  %-9s %s\n", event.ID, cmp.Or(event.Type, "-"), stamp(event.CreatedAt), event.Status, event.Reason)
-}
-
-func (a *app) explainCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "explain ID", Short: "Tell all that is known of one event", Args: cobra.ExactArgs(1)}
-	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
-		return a.ask(ctx, engine.Existing, func(c *api.Client) error {
-			event, err := c.Event(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			return a.printExplained(event)
-		})
-	}))
-}
-
-func (a *app) printExplained(event engine.Event) error {
-	if a.json {
-		return a.printJSON(event)
-	}
-	var b strings.Builder
-	line := func(name, value string) {
-		if value != "" && value != "-" {
-			fmt.Fprintf(&b, "%-14s %s\n", name, value)
-		}
-	}
-	line("event", event.ID)
-	line("type", event.Type)
-	line("entity", event.Entity)
-	line("created", stamp(event.CreatedAt))
-	line("first listed", stamp(event.ListedAt))
-	line("status", event.Status)
-	line("reason", event.Reason)
-	line("proof", event.Proof)
-	line("since", stamp(event.ChangedAt))
-	line("same fact as", event.Twin)
-	line("next attempt", stamp(event.NextAt))
-	line("held", event.Held)
-	for i, attempt := range event.Attempts {
-		line(fmt.Sprintf("attempt %d", i+1), describe(attempt))
-	}
-	return a.printf("%s", b.String())
-}
-
-// describe puts an attempt on one line.
-func describe(attempt engine.Attempt) string {
-	outcome := fmt.Sprintf("HTTP %d", attempt.Status)
-	switch {
-	case attempt.Open:
-		outcome = "no outcome known"
-	case attempt.Status == 0:
-		outcome = cmp.Or(attempt.Error, "no answer")
-	case attempt.Error != "":
-		outcome += ", " + attempt.Error
-	}
-	if !attempt.Open {
-		outcome += " in " + attempt.Latency.Round(time.Microsecond).String()
-	}
-	return stamp(attempt.At) + "  " + outcome
 }

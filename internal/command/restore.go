@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"backstop/internal/api"
 	"backstop/internal/engine"
 	"backstop/internal/exit"
 )
@@ -34,7 +35,7 @@ func (a *app) stateRestoreCommand() *cobra.Command {
 			_ = daemon.Close() // it has answered
 			return exit.Errorf(exit.Held, "stop it first, and start it again after", "the daemon uses the state")
 		}
-		done, err := engine.RestoreState(ctx, cfg, logger, looksSound(flagCopy), args[0], a.In, who())
+		done, err := engine.RestoreState(ctx, cfg, logger, looksSound(flagCopy), args[0], a.In, api.Self(who()))
 		if err != nil {
 			return err
 		}

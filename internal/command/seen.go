@@ -27,7 +27,9 @@ func (a *app) seenCommand() *cobra.Command {
 }
 
 func (a *app) seenAddCommand() *cobra.Command {
+	by := api.ImportRequest{Add: true}
 	cmd := &cobra.Command{Use: "add ID…", Short: "Record that the receiver has these events", Args: cobra.MinimumNArgs(1)}
+	reasonFlag(cmd, &by.Why)
 	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
 		var lines bytes.Buffer
 		for i, id := range args {
@@ -40,7 +42,7 @@ func (a *app) seenAddCommand() *cobra.Command {
 			}
 			lines.Write(line)
 		}
-		return a.importSeen(ctx, &lines, "argument")
+		return a.importSeen(ctx, &lines, "argument", by)
 	}))
 }
 
@@ -51,33 +53,42 @@ func idLine(id string) ([]byte, error) {
 }
 
 func (a *app) seenImportCommand() *cobra.Command {
+	by := api.ImportRequest{}
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Record what the receiver has, from a file of ids or JSON lines (- for stdin)",
 		Args:  cobra.ExactArgs(1),
 	}
+	reasonFlag(cmd, &by.Why)
 	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
 		if args[0] == "-" {
-			return a.importSeen(ctx, a.In, "line")
+			return a.importSeen(ctx, a.In, "line", by)
 		}
 		file, err := os.Open(args[0])
 		if err != nil {
 			return exit.Wrap(exit.Failed, "check the path", err)
 		}
 		defer file.Close()
-		return a.importSeen(ctx, file, "line")
+		return a.importSeen(ctx, file, "line", by)
 	}))
 }
 
-// importSeen reads ids or JSON lines and sends them in bites. A line that can't
-// be read ends the import; the bites before it stay recorded.
-func (a *app) importSeen(ctx context.Context, from io.Reader, noun string) error {
+// reasonFlag is --reason of a verb whose act is told of by events --acts.
+func reasonFlag(cmd *cobra.Command, why *string) {
+	cmd.Flags().StringVar(why, "reason", "", "why, for `backstop events --acts`")
+}
+
+// importSeen reads ids or JSON lines and sends them in bites, which are one act.
+// A line that can't be read ends the import; the bites before it stay recorded.
+func (a *app) importSeen(ctx context.Context, from io.Reader, noun string, by api.ImportRequest) error {
+	by.Who = who()
 	return a.ask(ctx, engine.Create, func(c *api.Client) error {
 		total := importTotal{}
 		err := eachBite(from, noun, func(bite []byte, firstLine int) error {
-			recorded, unmatchable, err := c.Import(ctx, bite)
-			total.Recorded += recorded
-			total.Unmatchable += unmatchable
+			done, err := c.Import(ctx, bite, by)
+			total.Recorded += done.Recorded
+			total.Unmatchable += done.Unmatchable
+			by.Act = done.Act
 			if err != nil {
 				return fmt.Errorf("from %s %d on: %w", noun, firstLine, err)
 			}
@@ -162,15 +173,18 @@ func (a *app) seenExportCommand() *cobra.Command {
 }
 
 func (a *app) seenForgetCommand() *cobra.Command {
+	request := api.ForgetRequest{}
 	cmd := &cobra.Command{
 		Use:   "forget ID…",
 		Short: "Take back that the receiver has these events",
 		Long:  "Takes back that the receiver has these events. One that a walk lists again is judged again.",
 		Args:  cobra.MinimumNArgs(1),
 	}
+	reasonFlag(cmd, &request.Why)
 	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
+		request.IDs, request.Who = args, who()
 		return a.ask(ctx, engine.Existing, func(c *api.Client) error {
-			found, err := c.Forget(ctx, api.ForgetRequest{IDs: args, Who: who()})
+			found, err := c.Forget(ctx, request)
 			if err != nil {
 				return err
 			}

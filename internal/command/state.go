@@ -34,7 +34,7 @@ func (a *app) stateInitCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := engine.InitState(cfg, logger, force); err != nil {
+		if err := engine.InitState(cfg, logger, force, api.Self(who())); err != nil {
 			return err
 		}
 		return a.print(map[string]string{"path": cfg.State.Path}, cfg.State.Path+" is ready; the first `backstop run` sets its baseline")

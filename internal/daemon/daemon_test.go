@@ -206,7 +206,7 @@ func TestManyReportersAtOnce(t *testing.T) {
 	results := make(chan error, 200)
 	for range cap(results) {
 		go func() {
-			_, _, err := r.client.Import(t.Context(), []byte(`{"event_id":"evt_`+time.Now().Format("150405.000000000")+`"}`))
+			_, err := r.client.Import(t.Context(), []byte(`{"event_id":"evt_`+time.Now().Format("150405.000000000")+`"}`), api.ImportRequest{})
 			results <- err
 		}()
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
+	"backstop/internal/api"
 	"backstop/internal/exit"
 )
 
@@ -47,7 +48,7 @@ func adminLimits() limits {
 // serve serves until ctx ends, then lets what is under way end. Requests see ctx.
 func (d *daemon) serve(ctx context.Context, group *errgroup.Group, l net.Listener, h http.Handler, lim limits) {
 	server, wait := d.newServer(ctx, h, lim)
-	group.Go(func() error { return accept(server, l, lim) })
+	group.Go(func() error { return accept(server, api.Peers(l), lim) })
 	group.Go(func() error {
 		<-ctx.Done()
 		defer wait()

@@ -28,6 +28,8 @@ type Event struct {
 	Withheld  bool      `json:"withheld,omitempty"` // a person must say replay or ignore
 	Held      string    `json:"held,omitempty"`     // why it is not sent now, although it is due
 	Attempts  []Attempt `json:"attempts,omitempty"`
+	Lost      int       `json:"attempts_not_kept,omitempty"` // between the first few and the others
+	Acts      []Act     `json:"acts,omitempty"`              // of persons, oldest first; told of one event alone
 }
 
 // Attempt is one POST of an event as users read it.
@@ -38,21 +40,26 @@ type Attempt struct {
 	Latency time.Duration `json:"latency_ns"`
 	Counted bool          `json:"counted"`        // towards the attempts after which an event is dead
 	Open    bool          `json:"open,omitempty"` // its outcome is not known
-	Note    string        `json:"note,omitempty"` // what was done to the event before it was sent
+
+	Number     int     `json:"attempt"`                       // among all that were made, from 1 on
+	RetryAfter float64 `json:"retry_after_seconds,omitempty"` // as the receiver asked
+	Answer     string  `json:"answer,omitempty"`              // how its body begins, printable; told of one event alone
+	Note       string  `json:"note,omitempty"`                // what was done to the event before it was sent
 }
 
 func eventOf(row state.Row) Event {
 	event := Event{
 		ID: row.Event.ID, Type: row.Event.Type, CreatedAt: row.Event.CreatedAt, Status: row.Status.String(),
 		Reason: heygen.CutURLs(row.Why), Entity: row.Entity, ListedAt: row.Listed, ChangedAt: row.At, NextAt: row.Due, Twin: row.Twin,
-		Withheld: row.Withheld,
+		Withheld: row.Withheld, Lost: row.AttemptsLost(),
 	}
 	if row.Proof != state.None {
 		event.Proof = row.Proof.String()
 	}
-	for _, a := range row.Attempts {
+	for i, a := range row.Attempts {
 		event.Attempts = append(event.Attempts, Attempt{
-			At: a.At, Status: a.Status, Error: a.Error, Latency: a.Latency, Counted: a.Counted, Open: a.Open, Note: heygen.CutURLs(a.Note),
+			At: a.At, Status: a.Status, Error: a.Error, Latency: a.Latency, Counted: a.Counted, Open: a.Open,
+			Number: row.AttemptNumber(i), RetryAfter: a.RetryAfter.Seconds(), Note: heygen.CutURLs(a.Note),
 		})
 	}
 	return event
@@ -93,6 +100,12 @@ func (e *Engine) Event(id string) (Event, error) {
 		return Event{}, unknown(id)
 	}
 	event := e.told(*row)
+	for i := range event.Attempts { // they may be long, and are not for listings
+		event.Attempts[i].Answer = heygen.CutURLs(row.Attempts[i].Answer)
+	}
+	if event.Acts, err = e.actsOf(*row); err != nil {
+		return Event{}, explain(err)
+	}
 	if row.Withheld {
 		event.Held = "it waits for `backstop replay " + printable(id) + "` or `backstop ignore " + printable(id) + "`"
 	} else if row.Status == state.Missed || row.Status == state.Replaying {

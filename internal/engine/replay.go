@@ -253,16 +253,14 @@ func (e *Engine) Ignore(r IgnoreRequest) ([]ReplayRow, error) {
 
 // Pause stops replaying until Resume; walks go on.
 func (e *Engine) Pause(why, who string) error {
-	return explain(e.store.Pause(e.Now(), why, who))
+	_, err := e.PauseOver(why, who)
+	return err
 }
 
 // Resume starts replaying again.
 func (e *Engine) Resume(who string) error {
-	if err := e.store.Resume(e.Now(), who); err != nil {
-		return explain(err)
-	}
-	e.current().replayer.Wake()
-	return nil
+	_, err := e.ResumeFrom("", who)
+	return err
 }
 
 // Now is the time of a transaction: the smaller of the local clock and the

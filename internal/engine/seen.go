@@ -21,9 +21,26 @@ func (e *Engine) Record(seen []state.Sighting) (int, error) {
 
 // Forget takes back that the receiver has the events, and gives the ids that
 // were known. A forgotten event is judged again when a walk lists it again.
-func (e *Engine) Forget(ids []string, who string) ([]string, error) {
-	found, err := e.store.Forget(e.Now(), ids, who)
+func (e *Engine) Forget(ids []string, who string) ([]string, error) { return e.ForgetFor(ids, "", who) }
+
+// ForgetFor is Forget with a reason.
+func (e *Engine) ForgetFor(ids []string, why, who string) ([]string, error) {
+	found, err := e.store.ForgetFor(e.Now(), ids, why, who)
 	return found, explain(err)
+}
+
+// Import keeps what a person says that the receiver has, and notes that as an
+// act: a new one, or the one of its number, which goes on. It gives the number
+// of items that are now kept, and that of the act.
+func (e *Engine) Import(seen []state.Sighting, act state.ManualAct) (int, uint64, error) {
+	now := e.Now()
+	n, seq, err := e.store.Import(now, seen, act)
+	if err == nil && len(seen) > 0 {
+		p := e.current()
+		p.sources.Heard(seen[0].Proof, now)
+		p.replayer.Wake() // the first import pairs
+	}
+	return n, seq, explain(err)
 }
 
 // Export gives every event that the receiver has.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -64,7 +65,19 @@ func (e *Engine) StateCheck(ctx context.Context, yield func(Problem) error) (int
 	return tell(problems, yield)
 }
 
-// InitState makes a new, empty state file for the configuration.
-func InitState(cfg *config.Config, log *slog.Logger, force bool) error {
-	return explain(state.Init(StateOptions(cfg, log), force))
+// InitState makes a new, empty state file for the configuration, whose first act
+// says who made it.
+func InitState(cfg *config.Config, log *slog.Logger, force bool, who string) error {
+	if err := state.Init(StateOptions(cfg, log), force); err != nil {
+		return explain(err)
+	}
+	store, err := state.OpenExisting(StateOptions(cfg, log))
+	if err != nil {
+		return explain(err)
+	}
+	what := "state init"
+	if force {
+		what += " --force"
+	}
+	return explain(errors.Join(store.Act(time.Now(), who, what, 0), store.Close()))
 }

@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"html"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -93,11 +95,21 @@ func Mask(text string, secrets ...string) string {
 		if len(s) < 4 {
 			continue
 		}
-		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s))} {
+		for _, form := range forms(s) {
 			text = strings.ReplaceAll(text, form, "…")
 		}
 	}
 	return text
+}
+
+// forms are the ways in which a secret is met in a text.
+func forms(s string) []string {
+	quoted := strconv.Quote(s)
+	quoted = quoted[1 : len(quoted)-1] // as JSON has it, mostly
+	return []string{
+		s, url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s)), base64.URLEncoding.EncodeToString([]byte(s)),
+		quoted, strings.ReplaceAll(quoted, "/", `\/`), html.EscapeString(s),
+	}
 }
 
 // Clean makes text that came from outside fit for a message: printable, on one
