@@ -74,7 +74,7 @@ type entry struct {
 
 // entries are in the order of the manual.
 func (c *Config) entries(cut func(string) string) []entry {
-	h, r, s, j, p, t, a, l := c.Heygen, c.Receiver, c.Schedule, c.Reconcile, c.Replay, c.State, c.Admin, c.Log
+	h, r, s, j, p, t, a, n, l := c.Heygen, c.Receiver, c.Schedule, c.Reconcile, c.Replay, c.State, c.Admin, c.Notify, c.Log
 	return []entry{
 		{"heygen", []entry{
 			{"base_url", h.BaseURL}, c.secretEntry("heygen", "api_key", h.APIKey), c.secretEntry("heygen", "access_token", h.AccessToken),
@@ -97,7 +97,11 @@ func (c *Config) entries(cut func(string) string) []entry {
 		}},
 		{"state", []entry{{"path", t.Path}, {"retention", FormatDuration(t.Retention)}, {"max_size", FormatSize(t.MaxSize)}}},
 		{"control", c.Control},
-		{"admin", []entry{{"listen", a.Listen}, {"hosts", listed(a.Hosts)}, c.secretEntry("admin", "token", a.Token)}},
+		{"admin", []entry{{"listen", a.Listen}, {"hosts", listed(a.Hosts)}, c.secretEntry("admin", "token", a.Token), c.secretEntry("admin", "ping_url", a.PingURL)}},
+		{"notify", []entry{
+			c.secretEntry("notify", "url", n.URL), {"format", n.Format}, {"command", manyAsWritten(n.written)},
+			{"headers", headerEntries(n.Headers)}, {"cooldown", FormatDuration(n.Cooldown)},
+		}},
 		{"log", []entry{{"level", strings.ToLower(l.Level.String())}, {"format", l.Format}}},
 	}
 }
