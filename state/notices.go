@@ -12,8 +12,8 @@ import (
 // happens.
 type Notices struct {
 	Alarms   map[string]Alarm `json:"alarms,omitempty"` // by condition
-	Replayed News            `json:"replayed,omitzero"`
-	Dead     News            `json:"dead,omitzero"`
+	Replayed News             `json:"replayed,omitzero"`
+	Dead     News             `json:"dead,omitzero"`
 }
 
 // Alarm is one condition: how it stands, and what was told of it.

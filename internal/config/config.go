@@ -69,9 +69,14 @@ func (c *Config) Tap() (TapSource, bool) {
 
 // HeaderValues are the headers in plain text, for the sender. An error names
 // the value that could not be read.
-func (r Receiver) HeaderValues() (map[string]string, error) {
-	plain := make(map[string]string, len(r.Headers))
-	for name, s := range r.Headers {
+func (r Receiver) HeaderValues() (map[string]string, error) { return plainValues(r.Headers) }
+
+// HeaderValues are the headers of a notice in plain text.
+func (n Notify) HeaderValues() (map[string]string, error) { return plainValues(n.Headers) }
+
+func plainValues(headers map[string]secret.Secret) (map[string]string, error) {
+	plain := make(map[string]string, len(headers))
+	for name, s := range headers {
 		value, err := s.Value()
 		if err != nil {
 			return nil, err

@@ -253,7 +253,9 @@ func (e *Engine) Ignore(r IgnoreRequest) ([]ReplayRow, error) {
 
 // Pause stops replaying until Resume; walks go on.
 func (e *Engine) Pause(why, who string) error {
-	return explain(e.store.Pause(e.Now(), why, who))
+	err := e.store.Pause(e.Now(), why, who)
+	e.current().teller.Wake(false)
+	return explain(err)
 }
 
 // Resume starts replaying again.
@@ -261,7 +263,9 @@ func (e *Engine) Resume(who string) error {
 	if err := e.store.Resume(e.Now(), who); err != nil {
 		return explain(err)
 	}
-	e.current().replayer.Wake()
+	p := e.current()
+	p.replayer.Wake()
+	p.teller.Wake(false)
 	return nil
 }
 

@@ -16,9 +16,14 @@ import (
 // start; after Reload it is ended and called again.
 func (e *Engine) Run(ctx context.Context) error {
 	p := e.current()
+	e.running.Add(1)
+	defer e.running.Add(-1)
+	p.teller.Begin()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.schedule.Run(ctx, e.job) })
 	group.Go(func() error { return p.replayer.Run(ctx) })
+	group.Go(func() error { return p.teller.Run(ctx) })
+	group.Go(func() error { return p.ping.Run(ctx) })
 	group.Go(func() error { return e.watch(ctx) })
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) && e.store.Err() == nil {
