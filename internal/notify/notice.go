@@ -22,7 +22,7 @@ type Notice struct {
 	Cause     string         `json:"cause,omitempty"`
 	Why       string         `json:"why,omitempty"`
 	Count     int            `json:"count"`           // of events
-	Times     int            `json:"times,omitempty"` // how often it came since the last notice
+	Times     int            `json:"times,omitempty"` // how often it came since the last notice, where that is more than once
 	Types     map[string]int `json:"types,omitempty"`
 	Receiver  string         `json:"receiver,omitempty"`
 	Version   string         `json:"version,omitempty"`
@@ -37,6 +37,9 @@ func compose(a state.Alarm, c condition, what string, r Report, version string) 
 	}
 	if c.news.Count > 0 {
 		n.Count = c.news.Count
+	}
+	if n.Times == 1 {
+		n.Times = 0 // that goes without saying
 	}
 	if what == Recovered {
 		n.Until, n.Cause, n.Why = a.Ended.UTC(), a.Cause, ""

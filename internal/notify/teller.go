@@ -262,7 +262,7 @@ func (t *Teller) deliver(ctx context.Context, n Notice) bool {
 	delivered := len(failed) < len(t.channels)
 	t.note(strings.Join(failed, "; "), delivered)
 	if delivered {
-		t.log.Info("told of it", "condition", n.Condition, "state", n.State, "events", n.Count)
+		t.log.Info("notice delivered", "condition", n.Condition, "state", n.State, "events", n.Count)
 	}
 	return delivered
 }
