@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -35,7 +36,7 @@ func hooks(args []string) int {
 			http.Error(w, "want a body of JSON", http.StatusBadRequest)
 			return
 		}
-		hear(w, string(body))
+		hear(w, strings.TrimSuffix(string(body), "\n"))
 	})
 	mux.HandleFunc("PUT /answer/{status}", func(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(r.PathValue("status"))

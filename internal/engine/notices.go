@@ -74,7 +74,8 @@ func (e *Engine) failed(next func(reconcile.Answer)) func(reconcile.Answer) {
 
 // report is how things stand, from what is in memory.
 func (e *Engine) report() notify.Report {
-	p, counts, receiver := e.current(), e.store.Counts(), e.store.Receiver()
+	p, counts := e.current(), e.store.Counts()
+	receiver, held := e.standing(p.replayer)
 	r := notify.Report{
 		Now: time.Now().UTC(), Receiver: heygen.CutURLs(p.cfg.Receiver.URL), AcceptedAt: receiver.OKAt,
 		Pending: int(counts.Status[state.Missed] + counts.Status[state.Replaying]), Dead: int(counts.Status[state.Dead]),
@@ -83,7 +84,7 @@ func (e *Engine) report() notify.Report {
 		r.Full = heygen.Clean(err.Error())
 	}
 	e.reportPass(&r)
-	reportStand(&r, receiver, p.replayer)
+	reportStand(&r, receiver, held, p.replayer.Outage())
 	for _, h := range p.sources.Health() {
 		r.Sources = append(r.Sources, notify.SourceReport{
 			Name: h.Name, Failing: heygen.Clean(h.Failing), Since: h.Since, Spoke: h.Spoke,
@@ -107,9 +108,20 @@ func (e *Engine) reportPass(r *notify.Report) {
 	}
 }
 
+// standing is what is known of the receiver, and why nothing is replayed because
+// of that: of one moment, though an attempt may land meanwhile.
+func (e *Engine) standing(replayer *reconcile.Replayer) (state.Receiver, string) {
+	for {
+		before, held := e.store.Receiver(), replayer.Paused()
+		now := e.store.Receiver()
+		if before.Paused == now.Paused && before.Misconfigured == now.Misconfigured {
+			return now, held
+		}
+	}
+}
+
 // reportStand tells why replaying stands still.
-func reportStand(r *notify.Report, receiver state.Receiver, replayer *reconcile.Replayer) {
-	held, outage := replayer.Paused(), replayer.Outage()
+func reportStand(r *notify.Report, receiver state.Receiver, held string, outage reconcile.Outage) {
 	switch {
 	case held == "" && outage.Answer != "":
 		r.Stands, r.StandsCause, r.StandsSince = "the receiver fails: "+outage.Answer, notify.Failing, outage.Since

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -70,7 +71,7 @@ func sentence(c condition, n Notice, a state.Alarm) string {
 		}
 		return fmt.Sprintf("%s died%s: replaying gave up. %s dead now.", events(n.Count), typesText(n.Types), are(c.count))
 	case Paused:
-		return fmt.Sprintf("replaying stands still: %s. %s.", c.why, waiting(c.count))
+		return fmt.Sprintf("replaying stands still: %s.%s", c.why, waiting(c.count))
 	case Unreadable:
 		return fmt.Sprintf("HeyGen's listing can't be read: %s.", c.why)
 	case Source:
@@ -91,11 +92,7 @@ func replayedSentence(c condition, n Notice) string {
 	if !c.news.Oldest.IsZero() {
 		text += ", the oldest of " + stamp(c.news.Oldest)
 	}
-	text += "; backstop delivered them."
-	if c.count > 0 {
-		text += " " + waiting(c.count) + "."
-	}
-	return text
+	return text + "; backstop delivered them." + waiting(c.count)
 }
 
 // ending says what is over, how long it lasted, and how many events it was about.
@@ -195,15 +192,28 @@ func are(n int) string {
 	return events(n) + " are"
 }
 
+// waiting is a sentence on the events that are to be replayed; "" for none.
 func waiting(n int) string {
-	if n == 1 {
-		return "1 event waits"
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return " 1 event waits."
 	}
-	return events(n) + " wait"
+	return " " + events(n) + " wait."
+}
+
+// encode writes JSON as people read it, too: nothing of it goes into HTML.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return b.Bytes(), err
 }
 
 // forSlack is what Slack and its likes read: three characters are markup there.
 func (n Notice) forSlack() ([]byte, error) {
 	escaped := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(n.Text)
-	return json.Marshal(map[string]string{"text": escaped})
+	return encode(map[string]string{"text": escaped})
 }

@@ -103,7 +103,8 @@ func gathering(n state.News, r Report, passed bool) bool {
 	return n.Count > 0 && !passed && r.Now.Before(n.First.Add(ripe))
 }
 
-// replayed is over when nothing had to be replayed for as long as a cool-down.
+// replayed is over when nothing had to be replayed for as long as a cool-down, and
+// nothing waits to be.
 func replayed(r Report, n state.News, passed bool, cooldown time.Duration) condition {
 	c := condition{name: Replayed, since: n.First, until: n.Last, count: r.Pending}
 	switch {
@@ -112,6 +113,7 @@ func replayed(r Report, n state.News, passed bool, cooldown time.Duration) condi
 		c.standing, c.news = holds, n
 	case r.Now.Before(n.Last.Add(cooldown)):
 		c.standing = holds
+	case r.Pending > 0:
 	default:
 		c.standing = clear
 	}

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -88,18 +87,18 @@ func New(o Options) *Teller {
 	if len(o.Command) > 0 {
 		run := &program{argv: o.Command, secrets: o.Secrets, limit: programTime}
 		t.channels = append(t.channels, channel{"command", func(ctx context.Context, n Notice) error {
-			body, err := json.Marshal(n)
+			body, err := encode(n)
 			if err != nil {
 				return err
 			}
-			return run.send(ctx, append(body, '\n'))
+			return run.send(ctx, body)
 		}})
 	}
 	return t
 }
 
 func (t *Teller) post(ctx context.Context, to *target, n Notice) error {
-	body, err := json.Marshal(n)
+	body, err := encode(n)
 	if t.options.Slack {
 		body, err = n.forSlack()
 	}
