@@ -72,6 +72,37 @@ func TestNoticesAgreeWithTheEventsAfterAFailedCommit(t *testing.T) {
 	}
 }
 
+// What a person has sent although it had arrived is no news, also where the receiver reports it before it answers.
+func TestForcedReplaysAreNotCounted(t *testing.T) {
+	s := pairedStore(t, optionsIn(t))
+	mustDo(t, s.ChangeNotices(func(*Notices) {}))
+	for _, reported := range []bool{false, true} {
+		id := fmt.Sprintf("evt_%v", reported)
+		listed(t, s, event(id, "vid-"+id, id, time.Hour))
+		judged(t, s, noon())
+		_, err := s.Requeue(noon(), []string{id}, ReasonForced, "ann")
+		mustDo(t, err)
+		c := mustClaim(t, s, noon())
+		if reported {
+			_, err := s.Record(noon(), []Sighting{{ID: id, Proof: Report}})
+			mustDo(t, err)
+		}
+		settled(t, s, c, Seen, noon())
+	}
+	if got := s.Notices().Replayed.Count; got != 0 {
+		t.Errorf("%d are counted", got)
+	}
+	// The same without force is.
+	id := "evt_missed"
+	c := claimOne(t, s, id)
+	_, err := s.Record(noon(), []Sighting{{ID: id, Proof: Report}})
+	mustDo(t, err)
+	settled(t, s, c, Seen, noon())
+	if got := s.Notices().Replayed.Count; got != 1 {
+		t.Errorf("%d are counted, want the one that was missed", got)
+	}
+}
+
 func TestNewsWithoutWhatWasTold(t *testing.T) {
 	var all News
 	for i := range 30 {
