@@ -95,7 +95,7 @@ func (t *tx) settleFinished(o Outcome, flown flight, flew bool) (Status, error) 
 	if flew {
 		t.landed(t.typeName(l.kind), p.created, l.status, o.Status)
 	}
-	if o.Status == Seen {
+	if flew && o.Status == Seen {
 		t.tellReplayed(t.typeName(l.kind), p.created, o.Now, flown.forced)
 	}
 	if !ok {
