@@ -108,7 +108,7 @@ func TestSilentRepairIsToldOf(t *testing.T) {
 		}
 		lose(2)
 		s.kill()
-		l = s.live("", 0)
+		s.live("", 0)
 		lose(4)
 		if words, _ := s.heard(); len(words) != 1 {
 			t.Fatalf("within the cool-down it tells %q", words)

@@ -14,23 +14,24 @@ import (
 func TestAProgramIsCutOffWithAllThatItStarted(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "child")
-	p := &program{argv: []string{"sh", "-c", `sleep 600 & echo $! > "$0"; wait`, file}, secrets: func() []string { return nil }, limit: 500 * time.Millisecond}
+	p := &program{argv: []string{"sh", "-c", `sleep 600 & echo $! > "$0"; wait`, file}, secrets: func() []string { return nil }, limit: 2 * time.Second}
 	err := p.send(t.Context(), []byte("{}"))
-	if err == nil || err.Error() != "sh did not end within 500ms" {
+	if err == nil || err.Error() != "sh did not end within 2s" {
 		t.Fatalf("got %v", err)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if alive(t, strings.TrimSpace(string(text))) {
-		t.Error("what it started lives on")
+	for deadline := time.Now().Add(20 * time.Second); alive(strings.TrimSpace(string(text))); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) { // the kill itself takes a moment
+			t.Fatal("what it started lives on")
+		}
 	}
 }
 
 // alive reports whether a process is there and no corpse.
-func alive(t *testing.T, pid string) bool {
-	t.Helper()
+func alive(pid string) bool {
 	stat, err := os.ReadFile("/proc/" + pid + "/stat")
 	if err != nil {
 		return false
