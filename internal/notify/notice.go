@@ -43,8 +43,10 @@ func compose(a state.Alarm, c condition, what string, r Report, version string) 
 		n.Times = 0 // that goes without saying
 	}
 	if what == Recovered {
-		n.Until, n.Cause, n.Why = a.Ended.UTC(), a.Cause, ""
-		n.Count = a.Total + c.news.Count
+		n.Until, n.Cause, n.Why, n.Hint = a.Ended.UTC(), a.Cause, "", closer
+		if c.name == Replayed || c.name == Dead {
+			n.Count = a.Total + c.news.Count
+		}
 	}
 	text := sentence(c, n, a)
 	switch {
@@ -103,9 +105,12 @@ func ending(n Notice, a state.Alarm) string {
 		return fmt.Sprintf("pushes arrive again as far as backstop can tell: nothing had to be replayed since %s. Before, %s had to be, over %s.",
 			stamp(a.Ended), events(n.Count), lasted)
 	case Dead:
-		return fmt.Sprintf("no event is dead any more, after %s (%d had died).", lasted, n.Count)
+		if n.Count == 0 { // they had died before anybody was to be told
+			return fmt.Sprintf("no event is dead any more, after %s.", lasted)
+		}
+		return fmt.Sprintf("no event is dead any more, after %s; %d had died.", lasted, n.Count)
 	case Paused:
-		return fmt.Sprintf("replaying goes on, after it stood still for %s.", lasted)
+		return fmt.Sprintf("replaying goes on, after it stood still for %s.%s", lasted, waiting(n.Count))
 	case Unreadable:
 		return fmt.Sprintf("HeyGen's listing is read again, after %s. What was listed meanwhile is not lost.", lasted)
 	case Source:
@@ -113,6 +118,8 @@ func ending(n Notice, a state.Alarm) string {
 	}
 	return fmt.Sprintf("the state has room again, after %s.", lasted)
 }
+
+const closer = "Look closer: `backstop status`."
 
 // hint says what to do.
 func hint(c condition) string {
@@ -135,7 +142,7 @@ func hint(c condition) string {
 	case Full:
 		return "Make room or raise state.max_size; look closer: `backstop status`."
 	}
-	return "Look closer: `backstop status`."
+	return closer
 }
 
 func pausedHint(cause string) string {
@@ -149,7 +156,7 @@ func pausedHint(cause string) string {
 	case Failing:
 		return "Nothing is lost: it goes on by itself when the receiver works. Look closer: `backstop status`."
 	}
-	return "Look closer: `backstop status`."
+	return closer
 }
 
 // typesText names the most frequent event types.

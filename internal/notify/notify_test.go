@@ -102,6 +102,10 @@ func TestNoticesAreSentences(t *testing.T) {
 			"backstop: replaying stands still: paused by ann: deploy. 1 event waits. It came back 3 times since the last notice. Go on with `backstop resume`."},
 		{condition{name: Paused}, state.Alarm{Since: at(0), Ended: at(2), Times: 4}, Recovered,
 			"backstop: replaying goes on, after it stood still for 2m0s. It came and went 4 times since the last notice. Look closer: `backstop status`."},
+		{condition{name: Paused, count: 7}, state.Alarm{Since: at(0), Ended: at(2)}, Recovered,
+			"backstop: replaying goes on, after it stood still for 2m0s. 7 events wait. Look closer: `backstop status`."},
+		{condition{name: Dead}, state.Alarm{Since: at(0), Ended: at(2), Total: 3}, Recovered,
+			"backstop: no event is dead any more, after 2m0s; 3 had died. Look closer: `backstop status`."},
 		{condition{name: Unreadable, why: "HTTP 401", cause: Credentials}, state.Alarm{}, Alarm,
 			"backstop: HeyGen's listing can't be read: HTTP 401. Check heygen.api_key, then `backstop status`."},
 	}
