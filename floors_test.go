@@ -42,6 +42,7 @@ func rooms() map[string]room {
 		"reconcile/sourcetest": {floor: 4, tests: true},
 		"internal/metrics":     {floor: 3, only: []string{"state"}},
 		"internal/doctor":      {floor: 3, only: []string{"internal/heygen"}},
+		"internal/notify":      {floor: 3, only: []string{"internal/heygen", "state"}},
 		"internal/engine":      {floor: 4},
 		"internal/api":         {floor: 5},
 		"internal/daemon":      {floor: 6},

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 		"backstop": func() { os.Exit(run()) },
 		"receiver": func() { os.Exit(receive(os.Args[1:])) },
 		"careless": func() { os.Exit(careless(os.Args[1:])) },
+		"hooks":    func() { os.Exit(hooks(os.Args[1:])) },
 	})
 }
 
@@ -93,7 +94,7 @@ func TestScripts(t *testing.T) {
 // prepare gives a script its own addresses, secrets and configuration, and
 // nothing of this machine's.
 func prepare(e *testscript.Env, ports *portRange) error {
-	for _, name := range []string{"API", "RECEIVER", "ADMIN", "TAP"} {
+	for _, name := range []string{"API", "RECEIVER", "ADMIN", "TAP", "HOOKS"} {
 		address, err := ports.free()
 		if err != nil {
 			return err

@@ -251,7 +251,7 @@ func (t *tx) intend(r ClaimRules, id string) (*Claim, error) {
 	if rec.status != Replaying {
 		rec.status, rec.at = Replaying, r.Now
 	}
-	t.fly(id, flight{entity: old.entry().entity, created: old.created})
+	t.fly(id, flight{entity: old.entry().entity, created: old.created, forced: old.reason == ReasonForced})
 	return c, t.saveOpen(old, rec)
 }
 

@@ -216,6 +216,9 @@ func (t *tx) flush() error {
 	if err := t.writeNotes(); err != nil {
 		return err
 	}
+	if err := t.writeNews(); err != nil {
+		return err
+	}
 	if t.tally != nil && *t.tally != t.before {
 		if err := t.put(t.bucket(bucketMeta), []byte(metaCounts), t.tally.encode()); err != nil {
 			return err

@@ -17,7 +17,7 @@
 //
 //	bucket        key                               payload
 //	meta          name of the setting               see meta.go: format, uuid, created, generation, base, baseline, floor,
-//	                                                paired, receiver, counts, restored (mem)
+//	                                                paired, receiver, notices, counts, restored (mem)
 //	types         number 2                          event type (mem); number 0 is never given out
 //	open          event id                          record with event_data: listed and unfinished
 //	index         stage 1 ‖ created_at 8 ‖ id       what a scan needs without reading the record; one for each open event

@@ -59,15 +59,23 @@ func intents(t *testing.T) map[string]intent {
 			_, err := s.Decide(noon(), []Verdict{{ID: "evt_a", Status: Missed}, {ID: "evt_t", Status: Seen, Twin: "evt_a"}})
 			return err
 		}, map[string]Status{"evt_a": Missed, "evt_t": Seen}},
-		"claim":            {missed, func(s *Store) error { _, _, err := s.Claim(ClaimRules{Now: noon()}); return err }, map[string]Status{"evt_a": Replaying}},
-		"settle as seen":   {claimed, settleAs(Seen), map[string]Status{"evt_a": Seen, "evt_t": Seen}},
-		"settle as dead":   {claimed, settleAs(Dead), map[string]Status{"evt_a": Dead, "evt_t": Settling}},
-		"settle for later": {claimed, settleAs(Replaying), map[string]Status{"evt_a": Replaying, "evt_t": Seen}},
-		"release":          {claimed, func(s *Store) error { return s.Release("evt_a", noon()) }, map[string]Status{"evt_a": Missed}},
-		"record":           {missed, record(Sighting{ID: "evt_a", Proof: Report}, Sighting{ID: "evt_new", Proof: Tap}), map[string]Status{"evt_a": Seen, "evt_t": Seen, "evt_new": Seen}},
-		"record a push":    {missed, record(Sighting{Fact: factOf(t, a), Proof: Report}), map[string]Status{"evt_a": Seen, "evt_t": Seen}},
-		"import":           {missed, record(Sighting{ID: "evt_z", Proof: Import}, Sighting{ID: "evt_y", Proof: Import}), map[string]Status{"evt_y": Seen, "evt_z": Seen}},
-		"requeue":          {missed, func(s *Store) error { _, err := s.Requeue(noon(), []string{"evt_a"}, "", "ann"); return err }, map[string]Status{"evt_a": Missed}},
+		"claim":          {missed, func(s *Store) error { _, _, err := s.Claim(ClaimRules{Now: noon()}); return err }, map[string]Status{"evt_a": Replaying}},
+		"settle as seen": {claimed, settleAs(Seen), map[string]Status{"evt_a": Seen, "evt_t": Seen}},
+		"settle as seen where somebody is told": {func(t *testing.T, s *Store) {
+			claimed(t, s)
+			mustDo(t, s.ChangeNotices(func(*Notices) {}))
+		}, settleAs(Seen), map[string]Status{"evt_a": Seen, "evt_t": Seen}},
+		"write down what was told": {missed, func(s *Store) error {
+			return s.ChangeNotices(func(n *Notices) { n.Alarms = map[string]Alarm{"dead": {Open: true, Told: noon()}} })
+		}, map[string]Status{"evt_a": Missed}},
+		"forget what was told": {func(t *testing.T, s *Store) { mustDo(t, s.ChangeNotices(func(*Notices) {})) }, func(s *Store) error { return s.DropNotices() }, nil},
+		"settle as dead":       {claimed, settleAs(Dead), map[string]Status{"evt_a": Dead, "evt_t": Settling}},
+		"settle for later":     {claimed, settleAs(Replaying), map[string]Status{"evt_a": Replaying, "evt_t": Seen}},
+		"release":              {claimed, func(s *Store) error { return s.Release("evt_a", noon()) }, map[string]Status{"evt_a": Missed}},
+		"record":               {missed, record(Sighting{ID: "evt_a", Proof: Report}, Sighting{ID: "evt_new", Proof: Tap}), map[string]Status{"evt_a": Seen, "evt_t": Seen, "evt_new": Seen}},
+		"record a push":        {missed, record(Sighting{Fact: factOf(t, a), Proof: Report}), map[string]Status{"evt_a": Seen, "evt_t": Seen}},
+		"import":               {missed, record(Sighting{ID: "evt_z", Proof: Import}, Sighting{ID: "evt_y", Proof: Import}), map[string]Status{"evt_y": Seen, "evt_z": Seen}},
+		"requeue":              {missed, func(s *Store) error { _, err := s.Requeue(noon(), []string{"evt_a"}, "", "ann"); return err }, map[string]Status{"evt_a": Missed}},
 		"import by hand": {missed, func(s *Store) error {
 			_, _, err := s.Import(noon(), []Sighting{{ID: "evt_a", Proof: Import}}, ManualAct{Who: "ann", What: "seen add"})
 			return err

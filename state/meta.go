@@ -24,6 +24,7 @@ const (
 	metaPaired     = "paired"     // time when it was first known what the receiver has ‖ bits 2 of the proofs since; missing until then
 	metaReceiver   = "receiver"   // JSON of Receiver
 	metaCounts     = "counts"     // counts.encode
+	metaNotices    = "notices"    // JSON of Notices; missing while nobody is told
 	metaRestored   = "restored"   // from 8 ‖ to 8, unix nanoseconds: the time that the last restore lost; missing until there was one
 )
 
@@ -40,6 +41,7 @@ type settings struct {
 	receiver Receiver
 	counts   counts
 	commit   time.Time // the last one; zero: a file from before it was noted
+	notices  *Notices  // shared, never changed; nil: nobody is told
 	lost     Range     // the time that the last restore lost; zero: there was none
 }
 
@@ -320,8 +322,15 @@ func (t *tx) readMeta() (settings, uint64, error) {
 		return m, 0, r.err
 	}
 	var err error
-	m.receiver, err = t.receiver()
-	return m, generation, err
+	if m.receiver, err = t.receiver(); err != nil {
+		return m, 0, err
+	}
+	if n, ok, err := t.notices(); err != nil {
+		return m, 0, err
+	} else if ok {
+		m.notices = &n
+	}
+	return m, generation, nil
 }
 
 // readFormat returns the format version, 0 where there is none.

@@ -49,6 +49,7 @@ func (t *tx) settle(o Outcome) (Status, error) {
 	r.attempts = closeAttempt(r.attempts, o.Attempt)
 	if o.Status == Seen {
 		t.replayed(r.fact, o.Now)
+		t.tellReplayed(old.kind, old.created, o.Now, old.reason == ReasonForced)
 	}
 	waits := old.status == Seen // as a twin: judged again since it was claimed
 	if flew && old.status != Replaying && (waits || o.Status == Seen) {
@@ -74,6 +75,7 @@ func (t *tx) settle(o Outcome) (Status, error) {
 	if err := t.saveOpen(old, r); err != nil || r.status != Dead {
 		return r.status, err
 	}
+	t.tellDead(old.kind, old.created, o.Now)
 	return Dead, t.resolve(o.Now, o.ID, ending{status: Dead, at: o.Now})
 }
 
@@ -92,6 +94,9 @@ func (t *tx) settleFinished(o Outcome, flown flight, flew bool) (Status, error) 
 	}
 	if flew {
 		t.landed(t.typeName(l.kind), p.created, l.status, o.Status)
+	}
+	if flew && o.Status == Seen {
+		t.tellReplayed(t.typeName(l.kind), p.created, o.Now, flown.forced)
 	}
 	if !ok {
 		return 0, nil // forgotten, or pruned: there is nothing to add to

@@ -24,7 +24,8 @@ type tx struct {
 	before  counts            // the counters at the start
 	types   map[string]uint16 // type numbers given out in this transaction
 	done    []func()
-	changes []Change // how events have moved
+	changes []Change   // how events have moved
+	news    []happened // to be counted for those who are told
 	keys    heygen.Keys
 	buckets map[bucketName]*bbolt.Bucket    // of a reader; for a writer bbolt keeps them itself
 	cursors map[*bbolt.Bucket]*bbolt.Cursor // for get, which would else make one for each key

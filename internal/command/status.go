@@ -10,6 +10,7 @@ import (
 
 	"backstop/internal/api"
 	"backstop/internal/engine"
+	"backstop/internal/notify"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -57,11 +58,41 @@ func statusText(s engine.Status, now time.Time) string {
 	for _, one := range s.Backfills {
 		line("backfill", "%d of %s, begun %s, %s", one.ID, one.Words, stamp(one.Begun), backfillText(one))
 	}
+	if s.Notices != nil {
+		line("notices", "%s", noticesText(*s.Notices))
+	}
+	if s.Ping != nil {
+		line("ping", "%s", pingText(*s.Ping))
+	}
 	if s.Daemon {
 		line("next", "poll %s, sweep %s", stamp(s.NextPoll), stamp(s.NextSweep))
 	}
 	line("state", "%s, %d bytes", s.State.Path, s.State.Size)
 	return b.String()
+}
+
+func noticesText(h notify.Health) string {
+	text := "by " + strings.Join(h.Channels, " and ")
+	switch {
+	case h.Failing != "":
+		text += fmt.Sprintf(", can't be delivered since %s: %s", stamp(h.FailingSince), h.Failing)
+	case !h.LastAt.IsZero():
+		text += ", last at " + stamp(h.LastAt)
+	}
+	if len(h.Open) > 0 {
+		text += "; told, and not over: " + strings.Join(h.Open, ", ")
+	}
+	return text
+}
+
+func pingText(h notify.PingHealth) string {
+	switch {
+	case h.Failing != "":
+		return fmt.Sprintf("not taken since %s: %s", stamp(h.FailingSince), h.Failing)
+	case h.LastAt.IsZero():
+		return "none yet in this process"
+	}
+	return "last at " + stamp(h.LastAt)
 }
 
 func sourceName(s engine.SourceStatus) string {

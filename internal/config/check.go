@@ -22,6 +22,7 @@ func (d *decoder) check() {
 	d.checkAdmin()
 	d.checkReceiver()
 	d.checkTap()
+	d.checkNotify()
 	if d.inline.node != nil {
 		d.warnModes(d.inline, d.file, "holds a secret")
 	}

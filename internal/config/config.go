@@ -23,6 +23,7 @@ type Config struct {
 	State     State
 	Control   string // path of the control socket; "": found by the usual rule
 	Admin     Admin
+	Notify    Notify
 	Log       Log
 	File      string // the file it was read from; "" when none was found
 	KeyFrom   string // where the API key or token was found, for people; "": there is none
@@ -69,9 +70,14 @@ func (c *Config) Tap() (TapSource, bool) {
 
 // HeaderValues are the headers in plain text, for the sender. An error names
 // the value that could not be read.
-func (r Receiver) HeaderValues() (map[string]string, error) {
-	plain := make(map[string]string, len(r.Headers))
-	for name, s := range r.Headers {
+func (r Receiver) HeaderValues() (map[string]string, error) { return plainValues(r.Headers) }
+
+// HeaderValues are the headers of a notice in plain text.
+func (n Notify) HeaderValues() (map[string]string, error) { return plainValues(n.Headers) }
+
+func plainValues(headers map[string]secret.Secret) (map[string]string, error) {
+	plain := make(map[string]string, len(headers))
+	for name, s := range headers {
 		value, err := s.Value()
 		if err != nil {
 			return nil, err
@@ -205,7 +211,25 @@ type Admin struct {
 	Listen string        // host:port, unix:/path, or "" for none
 	Hosts  []string      // further Host names to answer to
 	Token  secret.Secret // zero: none is asked for
+
+	PingURL secret.Secret // asked for after every clean pass; zero: none. A secret: whoever knows it can keep a dead backstop looking alive
 }
+
+// Notify says who is told of trouble. With neither a URL nor a command nobody is.
+type Notify struct {
+	URL      secret.Secret // gets a POST of JSON; secret, for the URL of a chat's hook is its password
+	Format   string        // NoticeJSON or NoticeSlack
+	Command  []string      // a program and its arguments, which reads the JSON
+	Headers  map[string]secret.Secret
+	Cooldown time.Duration // at least so long between two alarms of one condition
+	written  []string      // Command before the environment was put in
+}
+
+// What is sent to the URL of notices.
+const (
+	NoticeJSON  = "json"  // all that is known, in fields, and as text
+	NoticeSlack = "slack" // the text alone, as Slack and its likes read it
+)
 
 // Log says how much is logged and in which shape.
 type Log struct {
@@ -231,6 +255,7 @@ func Default() *Config {
 		Replay:    Replay{Rate: 5, Concurrency: 4, MaxAttempts: 12, BackoffMin: 5 * time.Second, BackoffMax: time.Hour, RefreshURLs: true},
 		State:     State{Path: "backstop.db", Retention: 90 * day, MaxSize: 4 << 30},
 		Admin:     Admin{Listen: "127.0.0.1:8710"},
+		Notify:    Notify{Format: NoticeJSON, Cooldown: time.Hour},
 		Log:       Log{Level: slog.LevelInfo, Format: FormatAuto},
 	}
 }

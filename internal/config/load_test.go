@@ -253,6 +253,12 @@ func TestWarnings(t *testing.T) {
 		{"plain http in the environment", "log: {}", environ{"HEYGEN_API_BASE": "http://example.com"}, "environment HEYGEN_API_BASE: heygen.base_url: plain http"},
 		{"inline key", "heygen: {api_key: s3cret}", environ{}, ":1:19: heygen.api_key: a secret in the file itself"},
 		{"inline header", "receiver: {headers: {Authorization: Bearer s3cret}}", environ{}, "receiver.headers.Authorization: a secret in the file itself"},
+		{"inline notice", "notify: {url: 'https://hooks.example.com/s3cret'}", environ{}, ":1:15: notify.url: whoever knows this URL can use it, and it is in the file itself"},
+		{"notice next door", "notify: {url: 'http://127.0.0.1:9000/hook'}", environ{}, ""},
+		{"notice from the environment", "notify: {url: '${U}', headers: {Authorization: '${U}'}}", environ{"U": "https://hooks.example.com/s3cret"}, ""},
+		{"plain notice", "notify: {url: '${U}'}", environ{"U": "http://hooks.example.com/s3cret"}, ":1:15: notify.url: plain http to another host"},
+		{"inline ping", "admin: {ping_url: 'https://hc.example.com/s3cret'}", environ{}, ":1:19: admin.ping_url: whoever knows this URL can use it"},
+		{"headers of no notice", "notify: {headers: {X-A: a}}", environ{}, ":1:19: notify.headers: there is no notify.url"},
 		{"loose mode", "heygen: {api_key_file: " + loose + "}", environ{}, "is a secret file and has mode 0644, run chmod 600"},
 		{"no sources", "seen: []", environ{}, ":1:7: seen: no source"},
 		{"a path is no secret", "seen: [{query: {driver: sqlite, dsn: /var/lib/x.db, sql: y}}]", environ{}, ""},
@@ -317,7 +323,8 @@ receiver:
   url: https://example.com/hook?token=S3CRETquery
   secret: [S3CRETone, S3CRETtwo]
   headers: {Authorization: Bearer S3CREThead}
-admin: {token: S3CRETtoken}
+admin: {token: S3CRETtoken, ping_url: "https://hc.example.com/S3CRETping"}
+notify: {url: "https://hooks.example.com/S3CRETpath?x=S3CRETnotice", headers: {X-Key: S3CRETnoticehead}}
 `
 
 func TestNothingLeaks(t *testing.T) {
@@ -369,7 +376,7 @@ func TestPrint(t *testing.T) {
 
 // What is printed reads back as the same configuration.
 func TestPrintReadsBack(t *testing.T) {
-	file := write(t, "key", "k\n")
+	file, address := write(t, "key", "k\n"), write(t, "address", "https://example.com/ping\n")
 	for _, text := range []string{
 		"log: {}\n",
 		"heygen: {api_key_file: " + file + ", event_types: [a.b, c.d], entity_id: '007', rate: 0.5}\nreceiver: {secret_file: [" + file + ", " + file + "], headers: {X-A: '1'}}\n" +
@@ -379,6 +386,7 @@ func TestPrintReadsBack(t *testing.T) {
 			"- log: {path: /a, pattern: '^(?P<event_id>\\S+)$'}\n- log: {journal: x.service, event_id: $.a, event_type: $.b, event_data: $.c, status: $.d, received_at: $.e}\n" +
 			"- query: {driver: postgres, dsn_file: " + file + ", sql: \"SELECT $1\", timeout: 2s}\n- query: {driver: sqlite, dsn: x.db, sql: y, content: true}\n" +
 			"- command: {argv: [./have, '--ids', '', '$${', '']}\n",
+		"admin: {ping_url_file: " + address + "}\nnotify: {url: 'http://127.0.0.1:9/a?b=c', format: slack, command: [mail, -s, '$${', ''], headers: {X-A: '1'}, cooldown: 90m}\n",
 	} {
 		c, _ := load(t, text, environ{})
 		first := printed(t, c)

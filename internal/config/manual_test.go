@@ -69,7 +69,7 @@ func TestManualIsComplete(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(printed(t, config.Default())), &known); err != nil {
 		t.Fatal(err)
 	}
-	for _, twin := range []string{"heygen.api_key", "heygen.access_token", "receiver.secret", "admin.token"} {
+	for _, twin := range []string{"heygen.api_key", "heygen.access_token", "receiver.secret", "admin.token", "admin.ping_url", "notify.url"} {
 		part, key, _ := strings.Cut(twin, ".")
 		known[part].(map[string]any)[key+"_file"] = ""
 	}

@@ -148,6 +148,18 @@ func TestMistakes(t *testing.T) {
 		{"header value", "receiver: {headers: {X-Y: \"a\\r\\nZ: b\"}}\n", "holds a control character"},
 		{"header of ours", "receiver: {headers: {heygen-signature: a}}\n", "is set by every replay itself"},
 		{"header twice", "receiver: {headers: {X-Y: a, x-y: b}}\n", ":1:30: receiver.headers.x-y: is written twice"},
+		// notices
+		{"notice by file transfer", "notify: {url: 'ftp://s3cret.example.com/'}\n", ":1:15: notify.url: is neither http nor https"},
+		{"notice with a password", "notify: {url: 'https://u:s3cret@example.com/'}\n", ":1:15: notify.url: has a user name or password in it"},
+		{"notice to ourselves", "notify: {url: 'http://localhost:8710/s3cret'}\n", ":1:15: notify.url: points at backstop itself"},
+		{"no URL in the file", "notify: {url_file: '${F}'}\n", ":1:20: notify.url_file: the URL in the file has no scheme"},
+		{"notice format", "notify: {format: teams}\n", ":1:18: notify.format: \"teams\" is not known, write json or slack"},
+		{"notice command", "notify: {command: mail ops}\n", ":1:19: notify.command: is a single value, write a list"},
+		{"empty notice command", "notify: {command: ['', x]}\n", ":1:19: notify.command: its first item is empty"},
+		{"notice header", "notify: {url: 'http://127.0.0.1:1/', headers: {content-type: a}}\n", "notify.headers.content-type: is set by every notice itself"},
+		{"no cool-down", "notify: {cooldown: 0s}\n", ":1:20: notify.cooldown: "},
+		{"ping to ourselves", "admin: {ping_url: 'http://[::1]:8710/s3cret'}\n", ":1:19: admin.ping_url: points at backstop itself"},
+		{"ping without a host", "admin: {ping_url: 'https:///s3cret'}\n", ":1:19: admin.ping_url: has no host"},
 		// secrets
 		{"key and file", "heygen:\n  api_key: ${K}\n  api_key_file: ${F}\n", ":3:17: heygen.api_key_file: is set beside its twin"},
 		{"key and token", "heygen:\n  api_key: ${K}\n  access_token: ${T}\n", ":3:17: heygen.access_token: stands beside an api_key"},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -74,7 +75,7 @@ type entry struct {
 
 // entries are in the order of the manual.
 func (c *Config) entries(cut func(string) string) []entry {
-	h, r, s, j, p, t, a, l := c.Heygen, c.Receiver, c.Schedule, c.Reconcile, c.Replay, c.State, c.Admin, c.Log
+	h, r, s, j, p, t, a, n, l := c.Heygen, c.Receiver, c.Schedule, c.Reconcile, c.Replay, c.State, c.Admin, c.Notify, c.Log
 	return []entry{
 		{"heygen", []entry{
 			{"base_url", h.BaseURL}, c.secretEntry("heygen", "api_key", h.APIKey), c.secretEntry("heygen", "access_token", h.AccessToken),
@@ -98,7 +99,11 @@ func (c *Config) entries(cut func(string) string) []entry {
 		}},
 		{"state", []entry{{"path", t.Path}, {"retention", FormatDuration(t.Retention)}, {"max_size", FormatSize(t.MaxSize)}}},
 		{"control", c.Control},
-		{"admin", []entry{{"listen", a.Listen}, {"hosts", listed(a.Hosts)}, c.secretEntry("admin", "token", a.Token)}},
+		{"admin", []entry{{"listen", a.Listen}, {"hosts", listed(a.Hosts)}, c.secretEntry("admin", "token", a.Token), c.urlEntry("admin", "ping_url", a.PingURL)}},
+		{"notify", []entry{
+			c.urlEntry("notify", "url", n.URL), {"format", n.Format}, {"command", manyAsWritten(n.written)},
+			{"headers", headerEntries(n.Headers)}, {"cooldown", FormatDuration(n.Cooldown)},
+		}},
 		{"log", []entry{{"level", strings.ToLower(l.Level.String())}, {"format", l.Format}}},
 	}
 }
@@ -127,6 +132,17 @@ func (c *Config) secretEntry(part, key string, secrets ...secret.Secret) entry {
 		return entry{key, shown[0]}
 	}
 	return entry{key, shown}
+}
+
+// urlEntry shows of a URL that is a secret where it leads, and no more.
+func (c *Config) urlEntry(part, key string, s secret.Secret) entry {
+	shown := c.secretEntry(part, key, s)
+	if text, err := s.Value(); err == nil && shown.value == redacted {
+		if u, err := url.Parse(text); err == nil {
+			shown.value = u.Scheme + "://" + u.Host + "/" + redacted
+		}
+	}
+	return shown
 }
 
 func headerEntries(headers map[string]secret.Secret) []entry {

@@ -29,6 +29,7 @@ func (d *decoder) root(v value) {
 		"state":     d.state,
 		"control":   scalar(d, &d.config.Control, socketPath),
 		"admin":     d.admin,
+		"notify":    d.notify,
 		"log":       d.log,
 	})
 }
@@ -63,7 +64,7 @@ func (d *decoder) receiver(v value) {
 		"secret":      d.secretTexts(&signing),
 		"secret_file": d.secretFiles(&signing),
 		"timeout":     scalar(d, &r.Timeout, durationFrom(leastWait)),
-		"headers":     d.headers,
+		"headers":     d.headers(&r.Headers, ownedByReplay, "is set by every replay itself, remove the line"),
 		"body":        scalar(d, &r.Body, oneOf(BodyPush, BodyListing)),
 	})
 	r.Secrets = d.all(signing)
@@ -112,14 +113,16 @@ func (d *decoder) state(v value) {
 
 func (d *decoder) admin(v value) {
 	a := &d.config.Admin
-	var token twin
+	var token, ping twin
 	d.mapping(v, fields{
-		"listen":     scalar(d, &a.Listen, listenAddress),
-		"hosts":      d.words(&a.Hosts, hostName),
-		"token":      d.secretText(&token),
-		"token_file": d.secretFiles(&token),
+		"listen":        scalar(d, &a.Listen, listenAddress),
+		"hosts":         d.words(&a.Hosts, hostName),
+		"token":         d.secretText(&token),
+		"token_file":    d.secretFiles(&token),
+		"ping_url":      d.secretURL(&ping),
+		"ping_url_file": d.secretURLFile(&ping),
 	})
-	a.Token = d.one(token)
+	a.Token, a.PingURL = d.one(token), d.one(ping)
 }
 
 func (d *decoder) log(v value) {
@@ -136,36 +139,46 @@ var (
 	ownedByReplay = regexp.MustCompile(`(?i)^(X-Backstop-.*|(Heygen-)?Signature|Heygen-(Timestamp|Event-Id)|Content-(Type|Length|Encoding)|User-Agent|Host|Connection|Transfer-Encoding|Trailer|Te|Upgrade|Expect)$`)
 )
 
-// headers keeps every value as a secret, for one of them often is.
-func (d *decoder) headers(v value) {
-	headers := make(map[string]secret.Secret)
-	d.pairs(v, func(name string, at, inner value) {
-		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		switch _, twice := headers[canonical]; {
-		case !headerName.MatchString(name):
-			d.wrong(at, "is no header name, write letters, digits and dashes")
-			return
-		case ownedByReplay.MatchString(name):
-			d.wrong(at, "is set by every replay itself, remove the line")
-			return
-		case twice:
-			d.wrong(at, "is written twice (case does not matter), remove one")
-			return
-		}
-		text, ok := d.text(inner)
-		switch {
-		case !ok:
-			return
-		case strings.TrimSpace(text) == "":
-			d.wrong(inner, "is empty, write a value or remove the line")
-			return
-		case hasControl(text):
-			d.wrong(inner, "holds a control character, write it on one line")
-			return
-		case inner.literal() && confidential.MatchString(name):
-			d.warn(inner, "a secret in the file itself, write ${VAR} and set it in the environment")
-		}
-		headers[canonical] = secret.Text(text)
-	})
-	d.config.Receiver.Headers = headers
+// headers keeps every value as a secret, for one of them often is. A name that
+// owned matches is refused, with refusal.
+func (d *decoder) headers(field *map[string]secret.Secret, owned *regexp.Regexp, refusal string) func(value) {
+	return func(v value) {
+		headers := make(map[string]secret.Secret)
+		d.pairs(v, func(name string, at, inner value) {
+			canonical := textproto.CanonicalMIMEHeaderKey(name)
+			switch _, twice := headers[canonical]; {
+			case !headerName.MatchString(name):
+				d.wrong(at, "is no header name, write letters, digits and dashes")
+				return
+			case owned.MatchString(name):
+				d.wrong(at, "%s", refusal)
+				return
+			case twice:
+				d.wrong(at, "is written twice (case does not matter), remove one")
+				return
+			}
+			if text, ok := d.headerText(name, inner); ok {
+				headers[canonical] = secret.Text(text)
+			}
+		})
+		*field = headers
+	}
+}
+
+// headerText is the value of a header.
+func (d *decoder) headerText(name string, v value) (string, bool) {
+	text, ok := d.text(v)
+	switch {
+	case !ok:
+		return "", false
+	case strings.TrimSpace(text) == "":
+		d.wrong(v, "is empty, write a value or remove the line")
+		return "", false
+	case hasControl(text):
+		d.wrong(v, "holds a control character, write it on one line")
+		return "", false
+	case v.literal() && confidential.MatchString(name):
+		d.warn(v, "a secret in the file itself, write ${VAR} and set it in the environment")
+	}
+	return text, true
 }

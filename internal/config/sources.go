@@ -218,7 +218,7 @@ func hasPassword(dsn string) bool {
 func (d *decoder) command(v value) Source {
 	c := CommandSource{Timeout: defaultQuestion}
 	d.mapping(v, fields{
-		"argv":    d.argv(&c),
+		"argv":    d.argv(&c.Argv, &c.written),
 		"timeout": scalar(d, &c.Timeout, durationFrom(leastWait)),
 	})
 	switch {
@@ -233,15 +233,15 @@ func (d *decoder) command(v value) Source {
 
 // argv is a list of texts as they are: an argument may be empty, or there twice.
 // What is shown of them is what is written: a variable may hold a secret.
-func (d *decoder) argv(c *CommandSource) func(value) {
+func (d *decoder) argv(argv, written *[]string) func(value) {
 	return func(v value) {
-		c.Argv, c.written = nil, nil
+		*argv, *written = nil, nil
 		d.list(v, func(item value) {
 			if text, ok := d.text(item); ok {
-				c.Argv, c.written = append(c.Argv, text), append(c.written, item.raw())
+				*argv, *written = append(*argv, text), append(*written, item.raw())
 			}
 		})
-		if len(c.Argv) > 0 && c.Argv[0] == "" {
+		if len(*argv) > 0 && (*argv)[0] == "" {
 			d.wrong(v, "its first item is empty, write the program's name there")
 		}
 	}

@@ -64,7 +64,7 @@ func (e *Engine) PauseOver(why, who string) (*Hold, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	e.current().replayer.Wake() // it says in the log what holds it
+	e.heldOtherwise() // the replayer says in the log what holds it
 	return holdOf(was), nil
 }
 
@@ -75,6 +75,13 @@ func (e *Engine) ResumeFrom(why, who string) (*Hold, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	e.current().replayer.Wake()
+	e.heldOtherwise()
 	return holdOf(was), nil
+}
+
+// heldOtherwise has those look again who care what holds replaying back.
+func (e *Engine) heldOtherwise() {
+	p := e.current()
+	p.replayer.Wake()
+	p.teller.Wake(false)
 }

@@ -73,6 +73,8 @@ func (e *Engine) Backfill(ctx context.Context, r BackfillRequest, yield func(Bac
 		plan, err := e.rehearse(ctx, r, show)
 		return Backfilled{Plan: plan}, explain(err)
 	}
+	e.current().teller.Begin()
+	defer e.tellNow(ctx)
 	b, err := e.beginBackfill(ctx, r)
 	if err != nil {
 		return Backfilled{}, explain(err)

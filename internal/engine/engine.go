@@ -19,6 +19,7 @@ import (
 	"backstop/internal/exit"
 	"backstop/internal/heygen"
 	"backstop/internal/metrics"
+	"backstop/internal/notify"
 	"backstop/poller"
 	"backstop/reconcile"
 	"backstop/state"
@@ -50,8 +51,8 @@ type Options struct {
 
 	// For tests: in the place of the network, and around every commit. nil in
 	// production.
-	API, Receiver http.RoundTripper
-	Fault         func(point string) error
+	API, Receiver, Notices http.RoundTripper
+	Fault                  func(point string) error
 }
 
 // Engine is backstop without its listeners. Its methods may be called side by
@@ -71,6 +72,7 @@ type Engine struct {
 	backfilling sync.Mutex    // one backfill at a time; beside the walks
 	caughtUp    atomic.Bool   // a sweep missed before the start was looked for
 	scheduled   atomic.Bool   // Run is at work, and with it the schedule
+	running     atomic.Int32  // Runs under way: they tell of trouble beside their work
 
 	mu    sync.Mutex
 	parts *parts // guarded by mu; replaced whole by Reload
@@ -87,6 +89,8 @@ type parts struct {
 	schedule *poller.Schedule
 	sources  *reconcile.Sources
 	replayer *reconcile.Replayer
+	teller   *notify.Teller
+	ping     *notify.Ping
 
 	mu      sync.Mutex
 	walkers []*poller.Walker   // guarded by mu; made once the baseline is known
@@ -208,6 +212,7 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 		return nil, err
 	}
 	p.replayer = reconcile.NewReplayer(e.store, options)
+	p.teller, p.ping = e.newTeller(cfg), e.newPing(cfg)
 	return p, nil
 }
 
@@ -229,7 +234,7 @@ func (e *Engine) replayOptions(cfg *config.Config) (reconcile.ReplayOptions, err
 		MaxAttempts: cfg.Replay.MaxAttempts,
 		Version:     e.options.Version,
 		Transport:   e.options.Receiver,
-		Observe:     attempts(e.options.Metrics),
+		Observe:     e.failed(attempts(e.options.Metrics)),
 		Logger:      e.log,
 	}, nil
 }

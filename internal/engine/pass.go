@@ -245,6 +245,11 @@ func (e *Engine) note(pass Pass, err error) {
 	}
 	e.mu.Unlock()
 	e.logPass(pass, err, before)
+	p := e.current()
+	p.teller.Wake(true)
+	if err == nil {
+		p.ping.Owe()
+	}
 }
 
 // gist is what stays the same while an error repeats: not its request id.

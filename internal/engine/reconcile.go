@@ -32,6 +32,8 @@ type Reconciled struct {
 // Reconcile makes one pass and sends what is due. What is left missed or dead is
 // an error with the code Differences, beside the result.
 func (e *Engine) Reconcile(ctx context.Context, r ReconcileRequest) (Reconciled, error) {
+	e.current().teller.Begin()
+	defer e.tellNow(ctx)
 	pass, passErr := e.poll(ctx, r.Sweep)
 	defer e.keepWalking(ctx)()
 	sent, drainErr := e.drain(ctx)

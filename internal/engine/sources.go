@@ -126,9 +126,11 @@ func (unopened) Notice() string { return "it does not listen yet: restart backst
 // secretsOf are the values of a configuration that nothing may show, whoever
 // says them: a program that fails may print what it was given.
 func secretsOf(cfg *config.Config) []string {
-	all := append([]secret.Secret{cfg.Heygen.APIKey, cfg.Heygen.AccessToken, cfg.Admin.Token}, cfg.Receiver.Secrets...)
-	for _, s := range cfg.Receiver.Headers {
-		all = append(all, s)
+	all := append([]secret.Secret{cfg.Heygen.APIKey, cfg.Heygen.AccessToken, cfg.Admin.Token, cfg.Admin.PingURL, cfg.Notify.URL}, cfg.Receiver.Secrets...)
+	for _, headers := range []map[string]secret.Secret{cfg.Receiver.Headers, cfg.Notify.Headers} {
+		for _, s := range headers {
+			all = append(all, s)
+		}
 	}
 	for _, s := range cfg.Seen {
 		all = append(all, s.Query.DSN)

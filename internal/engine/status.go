@@ -8,31 +8,34 @@ import (
 
 	"backstop/internal/exit"
 	"backstop/internal/heygen"
+	"backstop/internal/notify"
 	"backstop/state"
 )
 
 // Status is the state of things in words and numbers.
 type Status struct {
-	Verdict      string           `json:"verdict"`
-	Clean        bool             `json:"clean"` // nothing missed, dead, held or failing
-	Version      string           `json:"version"`
-	Daemon       bool             `json:"daemon"`
-	Mark         time.Time        `json:"mark,omitzero"`
-	Lag          float64          `json:"lag_seconds"` // age of the last complete walk; -1: there was none
-	Baseline     time.Time        `json:"baseline,omitzero"`
-	Floor        time.Time        `json:"floor,omitzero"`
-	LastPass     *Pass            `json:"last_pass,omitempty"`
-	PassError    string           `json:"last_pass_error,omitempty"`
-	Counts       map[string]int64 `json:"counts"`
-	OldestMissed time.Time        `json:"oldest_missed,omitzero"`
-	Restored     time.Time        `json:"restored,omitzero"` // end of the time that the last restore lost
-	NextPoll     time.Time        `json:"next_poll,omitzero"`
-	NextSweep    time.Time        `json:"next_sweep,omitzero"`
-	Receiver     ReceiverStatus   `json:"receiver"`
-	Sources      []SourceStatus   `json:"sources"`
-	Walks        []WalkStatus     `json:"walks"`
-	Backfills    []BackfillStatus `json:"backfills,omitempty"` // those that have not ended
-	State        StateStatus      `json:"state"`
+	Verdict      string             `json:"verdict"`
+	Clean        bool               `json:"clean"` // nothing missed, dead, held or failing
+	Version      string             `json:"version"`
+	Daemon       bool               `json:"daemon"`
+	Mark         time.Time          `json:"mark,omitzero"`
+	Lag          float64            `json:"lag_seconds"` // age of the last complete walk; -1: there was none
+	Baseline     time.Time          `json:"baseline,omitzero"`
+	Floor        time.Time          `json:"floor,omitzero"`
+	LastPass     *Pass              `json:"last_pass,omitempty"`
+	PassError    string             `json:"last_pass_error,omitempty"`
+	Counts       map[string]int64   `json:"counts"`
+	OldestMissed time.Time          `json:"oldest_missed,omitzero"`
+	Restored     time.Time          `json:"restored,omitzero"` // end of the time that the last restore lost
+	NextPoll     time.Time          `json:"next_poll,omitzero"`
+	NextSweep    time.Time          `json:"next_sweep,omitzero"`
+	Receiver     ReceiverStatus     `json:"receiver"`
+	Sources      []SourceStatus     `json:"sources"`
+	Walks        []WalkStatus       `json:"walks"`
+	Backfills    []BackfillStatus   `json:"backfills,omitempty"` // those that have not ended
+	State        StateStatus        `json:"state"`
+	Notices      *notify.Health     `json:"notices,omitempty"` // nil: nobody is told of trouble
+	Ping         *notify.PingHealth `json:"ping,omitempty"`    // nil: no dead man's switch
 }
 
 // ReceiverStatus is the health of the receiver as replays found it.
@@ -116,6 +119,7 @@ func (e *Engine) Status() (Status, error) {
 	if err := e.backfillStatus(&s); err != nil {
 		return s, explain(err)
 	}
+	s.Notices, s.Ping = p.teller.Health(), p.ping.Health()
 	s.NextPoll, s.NextSweep = p.schedule.Next(time.Now())
 	s.Verdict, s.Clean = s.words(e.held(), e.withheldHint(counts.Withheld))
 	return s, nil
@@ -236,6 +240,8 @@ func (s Status) words(held, withheld string) (string, bool) {
 	add(s.PassError != "" && !strings.HasPrefix(s.PassError, sourceWords), "the last pass failed: %s", s.PassError)
 	add(failing != "", "a source can't answer: %s", failing)
 	add(s.State.Full != "", "%s", s.State.Full)
+	add(s.Notices != nil && s.Notices.Failing != "", "notices can't be delivered")
+	add(s.Ping != nil && s.Ping.Failing != "", "the dead man's switch can't be reached")
 	add(held != "", "nothing is replayed: %s", held)
 	add(s.Receiver.Failing != "", "the receiver fails: %s", s.Receiver.Failing)
 	add(missed > 0, "%d missed", missed)

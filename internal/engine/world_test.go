@@ -20,6 +20,7 @@ import (
 	"backstop/internal/config"
 	"backstop/internal/heygen"
 	"backstop/internal/metrics"
+	"backstop/internal/notify"
 	"backstop/internal/receiver"
 	"backstop/internal/secret"
 	"backstop/internal/simulate"
@@ -82,6 +83,8 @@ type history struct {
 	known     map[string]state.Status   // what the state told last
 	waits     map[string]bool           // ids that were once the twin of another
 	listed    map[string]simulate.Event // as far as it was looked at
+	notices   []notify.Notice           // whoever is told of trouble
+	pings     int                       // the dead man's switch
 	complete  time.Time                 // when a walk had certainly been complete; zero: none yet
 }
 
@@ -529,7 +532,7 @@ func (s *scene) live(point string, at int) *life {
 	s.mu.Unlock()
 	e, err := Open(Options{
 		Config: s.cfg, Need: Create, Logger: slog.New(slog.DiscardHandler), API: s.list(l), Receiver: s.replay(l), Fault: l.fault,
-		Metrics: l.counts,
+		Metrics: l.counts, Notices: carrier(s.notified),
 	})
 	if err != nil {
 		if l.isDead() { // the commit that failed was one of Open

@@ -1,0 +1,123 @@
+package config
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"backstop/internal/secret"
+)
+
+// leastCooldown keeps a condition that flaps from being told all the time.
+const leastCooldown = time.Second
+
+var ownedByNotices = regexp.MustCompile(`(?i)^(Content-(Type|Length|Encoding)|User-Agent|Host|Connection|Transfer-Encoding|Trailer|Te|Upgrade|Expect)$`)
+
+func (d *decoder) notify(v value) {
+	n := &d.config.Notify
+	var target twin
+	d.mapping(v, fields{
+		"url":      d.secretURL(&target),
+		"url_file": d.secretURLFile(&target),
+		"format":   scalar(d, &n.Format, oneOf(NoticeJSON, NoticeSlack)),
+		"command":  d.argv(&n.Command, &n.written),
+		"headers":  d.headers(&n.Headers, ownedByNotices, "is set by every notice itself, remove the line"),
+		"cooldown": scalar(d, &n.Cooldown, durationFrom(leastCooldown)),
+	})
+	n.URL = d.one(target)
+}
+
+// secretURL makes a field from a URL that is a secret as a whole: whoever knows
+// it may use it.
+func (d *decoder) secretURL(t *twin) func(value) {
+	return func(v value) {
+		text, ok := d.text(v)
+		if !ok || text == "" {
+			return
+		}
+		t.at = v
+		u, fault := secretURLFault(text)
+		if fault != "" {
+			d.wrong(v, "%s", fault)
+			return
+		}
+		d.warnPlain(v, u)
+		if v.literal() && !isLoopback(u.Hostname()) {
+			d.warn(v, "whoever knows this URL can use it, and it is in the file itself: write the _file twin or ${VAR} instead")
+			d.inline = v
+		}
+		t.texts = append(t.texts, secret.Text(text))
+	}
+}
+
+// secretURLFile is its _file twin.
+func (d *decoder) secretURLFile(t *twin) func(value) {
+	return func(v value) {
+		text, ok := d.text(v)
+		if !ok || text == "" {
+			return
+		}
+		t.at = v
+		s := d.secretFile(v, text)
+		t.files = append(t.files, s)
+		inside, err := s.Value()
+		if err != nil {
+			return // secretFile has said so
+		}
+		u, fault := secretURLFault(inside)
+		if fault != "" {
+			d.wrong(v, "the URL in the file %s", fault)
+			return
+		}
+		d.warnPlain(v, u)
+	}
+}
+
+func (d *decoder) warnPlain(v value, u *url.URL) {
+	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		d.warn(v, "plain http to another host, anyone between can read it; write https")
+	}
+}
+
+// secretURLFault says what is wrong with a URL, without quoting it.
+func secretURLFault(text string) (*url.URL, string) {
+	if u, err := url.Parse(text); err == nil && u.User != nil {
+		return nil, "has a user name or password in it, leave them out (notices take them as notify.headers: Authorization)"
+	}
+	u, err := parseURL(text)
+	if err != nil {
+		return nil, err.Error()
+	}
+	return u, ""
+}
+
+// checkNotify keeps notices and pings from coming to us, and finds headers that
+// go nowhere.
+func (d *decoder) checkNotify() {
+	n := d.config.Notify
+	if len(n.Headers) > 0 && n.URL.IsZero() && !d.undecided("notify") {
+		d.warn(d.at("notify.headers"), "there is no notify.url that they would be sent to")
+	}
+	local := localAddresses()
+	for key, s := range map[string]secret.Secret{"notify.url": n.URL, "admin.ping_url": d.config.Admin.PingURL} {
+		text, err := s.Value()
+		u, parseErr := url.Parse(text)
+		if err != nil || parseErr != nil || u.Host == "" {
+			continue
+		}
+		if _, written := d.written[key]; !written {
+			key += fileSuffix
+		}
+		if reaches(u, d.config.Admin.Listen, d.config.Admin.Hosts, local) {
+			d.wrong(d.at(key), "points at backstop itself (admin.listen), write the URL of %s", whoseURL(key))
+		}
+	}
+}
+
+func whoseURL(key string) string {
+	if strings.HasPrefix(key, "notify.") {
+		return "whoever is to be told"
+	}
+	return "the watcher that expects to hear from backstop"
+}
