@@ -199,11 +199,22 @@ func (q *Resends) toQueue(t *tx, now time.Time, run Run, r *record) (moved bool,
 	if err := t.putRun(run); err != nil {
 		return true, err
 	}
-	if err := t.delete(t.sub(bucketResends, q.id), r.place().key()); err != nil {
+	if err := t.handOver(run.ID, r); err != nil {
 		return true, err
 	}
 	_, err = t.requeue(now, requeue{who: run.Who, run: run.ID, act: run.Act, reason: ReasonForced})(t, old, changed)
 	return true, err
+}
+
+// handOver notes among what a run has done with that the ordinary queue sends an event.
+func (t *tx) handOver(id uint64, r *record) error {
+	resent, err := t.makeSub(bucketResent, id)
+	if err != nil {
+		return err
+	}
+	key, told := r.place().key(), *r
+	told.status, told.data = Missed, nil
+	return errors.Join(t.put(resent, key, told.encode()), t.delete(t.sub(bucketResends, id), key))
 }
 
 func (q *Resends) fly(t *tx, r *record) {

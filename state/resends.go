@@ -184,7 +184,7 @@ func (s *Store) Resending(id uint64, after []byte) (rows []Row, next []byte, err
 }
 
 // Resent lists what a forced or shadow run has done with, oldest first, without data: seen ones, which the receiver took, and
-// dead ones, each with its attempts.
+// dead ones, each with its attempts; missed ones were handed over to the ordinary queue.
 func (s *Store) Resent(id uint64, after []byte) (rows []Row, next []byte, err error) {
 	err = s.view(func(t *tx) error {
 		rows, next, err = t.resendRows(bucketResent, id, after, false)

@@ -135,6 +135,9 @@ func (s *Store) ResumeRun(now time.Time, id uint64, who string) (run Run, resume
 			r.Ready = time.Time{}
 		}
 		r.Cancelled, r.Ended = time.Time{}, time.Time{}
+		if r.Kind != RunReplay && r.Confirmed.IsZero() {
+			return nil // it was begun just now, and a person agrees to it
+		}
 		r.Act = t.nextAct()
 		return t.act(now, who, fmt.Sprintf("resume run %d", id), int(r.Left+r.Waiting))
 	})

@@ -54,6 +54,9 @@ func statusText(s engine.Status, now time.Time) string {
 	for _, one := range s.Backfills {
 		line("backfill", "%d of %s, begun %s, %s", one.ID, one.Words, stamp(one.Begun), backfillText(one))
 	}
+	for _, one := range s.Runs {
+		line("run", "%d, %s, begun %s by %s, %s: %s", one.Run, one.Kind+" "+one.What, stamp(one.Begun), one.Who, one.Standing, runCounts(one))
+	}
 	if s.Daemon {
 		line("next", "poll %s, sweep %s", stamp(s.NextPoll), stamp(s.NextSweep))
 	}

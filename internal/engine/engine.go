@@ -69,6 +69,7 @@ type Engine struct {
 	underWay    atomic.Uint64 // the backfill that holds backfilling; 0: none
 	backfilling sync.Mutex    // one backfill at a time; beside the walks
 	caughtUp    atomic.Bool   // a sweep missed before the start was looked for
+	runs        underWay      // the replay runs that a request of this process takes on
 
 	mu    sync.Mutex
 	parts *parts // guarded by mu; replaced whole by Reload

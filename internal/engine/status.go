@@ -32,6 +32,7 @@ type Status struct {
 	Sources      []SourceStatus   `json:"sources"`
 	Walks        []WalkStatus     `json:"walks"`
 	Backfills    []BackfillStatus `json:"backfills,omitempty"` // those that have not ended
+	Runs         []RunStatus      `json:"runs,omitempty"`      // likewise, replays by hand
 	State        StateStatus      `json:"state"`
 }
 
@@ -108,6 +109,9 @@ func (e *Engine) Status() (Status, error) {
 		return s, explain(err)
 	}
 	if err := e.backfillStatus(&s); err != nil {
+		return s, explain(err)
+	}
+	if err := e.fillRuns(&s); err != nil {
 		return s, explain(err)
 	}
 	s.NextPoll, s.NextSweep = p.schedule.Next(time.Now())
@@ -237,6 +241,9 @@ func (s Status) words(held, withheld string) (string, bool) {
 	add(s.Counts[state.Listed.String()] > 0, "%d listed, which a source must tell", s.Counts[state.Listed.String()])
 	for _, b := range s.Backfills {
 		add(b.Confirmed && !b.UnderWay, "backfill %d stopped before its end", b.ID)
+	}
+	for _, r := range s.stoppedRuns() {
+		add(true, "run %d stopped before its end (`backstop replay --resume %d`)", r.Run, r.Run)
 	}
 	if len(parts) == 0 {
 		return "all clear: every settled event is seen", true
