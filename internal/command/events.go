@@ -91,6 +91,9 @@ func (a *app) printExplained(event engine.Event) error {
 	line("same fact as", event.Twin)
 	line("next attempt", stamp(event.NextAt))
 	line("held", event.Held)
+	if event.Run > 0 {
+		line("run", fmt.Sprintf("%d (`backstop replay --runs`)", event.Run))
+	}
 	for i, attempt := range event.Attempts {
 		line(fmt.Sprintf("attempt %d", i+1), describe(attempt))
 	}

@@ -28,6 +28,7 @@ type Event struct {
 	Withheld  bool      `json:"withheld,omitempty"` // a person must say replay or ignore
 	Held      string    `json:"held,omitempty"`     // why it is not sent now, although it is due
 	Attempts  []Attempt `json:"attempts,omitempty"`
+	Run       uint64    `json:"run,omitempty"` // the replay run that it was queued with last, while it is unfinished
 }
 
 // Attempt is one POST of an event as users read it.
@@ -44,7 +45,7 @@ func eventOf(row state.Row) Event {
 	event := Event{
 		ID: row.Event.ID, Type: row.Event.Type, CreatedAt: row.Event.CreatedAt, Status: row.Status.String(),
 		Reason: heygen.CutURLs(row.Why), Entity: row.Entity, ListedAt: row.Listed, ChangedAt: row.At, NextAt: row.Due, Twin: row.Twin,
-		Withheld: row.Withheld,
+		Withheld: row.Withheld, Run: row.Run,
 	}
 	if row.Proof != state.None {
 		event.Proof = row.Proof.String()

@@ -21,25 +21,34 @@ type underWay struct {
 func (u *underWay) take(id uint64) (leave func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.runs == nil {
-		u.runs = map[uint64]int{}
-	}
-	u.runs[id]++
-	return func() {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		if u.runs[id]--; u.runs[id] == 0 {
-			delete(u.runs, id)
-		}
-	}
+	u.takeLocked(id)
+	return func() { u.leave(id) }
 }
 
 // takeAlone is take of a run that nobody has; false where somebody does.
 func (u *underWay) takeAlone(id uint64) (leave func(), ok bool) {
-	if u.has(id) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.runs[id] > 0 {
 		return nil, false
 	}
-	return u.take(id), true
+	u.takeLocked(id)
+	return func() { u.leave(id) }, true
+}
+
+func (u *underWay) takeLocked(id uint64) {
+	if u.runs == nil {
+		u.runs = map[uint64]int{}
+	}
+	u.runs[id]++
+}
+
+func (u *underWay) leave(id uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.runs[id]--; u.runs[id] == 0 {
+		delete(u.runs, id)
+	}
 }
 
 func (u *underWay) has(id uint64) bool {
@@ -67,7 +76,7 @@ type following struct {
 func (e *Engine) newFollowing(run state.Run, yield func(ReplayRow) error) *following {
 	f := &following{
 		e: e, id: run.ID, yield: yield, each: run.Planned <= rowsMost, held: e.standsStill,
-		down: e.current().replayer.Down, show: walkMeter(yield), stays: "they stay queued",
+		down: e.current().replayer.Down, show: progressMeter(yield), stays: "they stay queued",
 	}
 	f.tell = f.finished
 	f.work = func(ctx context.Context, probe bool) error {

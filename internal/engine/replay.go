@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"backstop/internal/exit"
@@ -48,6 +49,7 @@ func (e *Engine) Replay(ctx context.Context, r ReplayRequest, yield func(ReplayR
 	if err := r.Check(); err != nil {
 		return Replayed{}, err
 	}
+	r.IDs = unique(r.IDs)
 	if r.kind() != state.RunReplay {
 		return e.resend(ctx, r, yield)
 	}
@@ -87,6 +89,16 @@ func tellPlan(plan ReplayPlan, rows []ReplayRow, yield func(ReplayRow) error) er
 		}
 	}
 	return nil
+}
+
+// unique drops repeated ids and keeps their order.
+func unique(ids []string) []string {
+	met := make(map[string]bool, len(ids))
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		again := met[id]
+		met[id] = true
+		return again
+	})
 }
 
 // words says what was chosen, where the request does not.

@@ -59,14 +59,14 @@ func (r ReplayRequest) ranged() bool {
 func (r ReplayRequest) Check() error {
 	const one = "use one or the other"
 	switch byStatus := r.Dead || r.Missed; {
+	case r.Limit < 0:
+		return exit.Errorf(exit.Usage, "write 0 for all", "--limit is negative")
 	case len(r.IDs) == 0 && !byStatus && !r.ranged():
 		return exit.Errorf(exit.Usage, "name events, or use --dead or --missed, or a range such as --since 2d", "nothing to replay")
 	case len(r.IDs) > 0 && byStatus:
 		return exit.Errorf(exit.Usage, one, "ids and --dead or --missed do not go together")
 	case len(r.IDs) > 0 && r.ranged():
 		return exit.Errorf(exit.Usage, one, "ids and --since, --until, --event-type, --entity-id or --limit do not go together")
-	case r.Limit < 0:
-		return exit.Errorf(exit.Usage, "write 0 for all", "--limit is negative")
 	case !r.Since.IsZero() && !r.Until.IsZero() && !r.Since.Before(r.Until):
 		return exit.Errorf(exit.Usage, "swap them", "--since is not before --until")
 	case r.Force && byStatus:

@@ -145,7 +145,7 @@ func (e *Engine) copyChosen(ctx context.Context, run state.Run) error {
 }
 
 func (e *Engine) newFinder(run state.Run, yield func(ReplayRow) error) (*finder, error) {
-	f := &finder{e: e, kind: run.Kind, chosen: run.Chosen, since: run.Chosen.Since, show: walkMeter(yield)}
+	f := &finder{e: e, kind: run.Kind, chosen: run.Chosen, since: run.Chosen.Since, show: progressMeter(yield)}
 	f.at = func(q heygen.Query) (state.HistoryWalk, error) { return e.store.RunWalk(run.ID, q) }
 	f.take = func(q heygen.Query, events []heygen.Event, walk state.HistoryWalk) (int, error) {
 		return e.store.PlanResends(state.ResendPages{Run: run.ID, Query: q, Events: events, Walk: walk, Now: e.Now()})
@@ -170,8 +170,14 @@ func (e *Engine) newFinder(run state.Run, yield func(ReplayRow) error) (*finder,
 	return f, e.eachResend(run.ID, func(row state.Row) { delete(f.wanted, row.Event.ID) })
 }
 
-func walkMeter(yield func(ReplayRow) error) *meter {
-	return newMeter(func(p BackfillProgress) error { return yield(ReplayRow{Progress: &p}) })
+// progressMeter tells how far a replay is. What its walk looks for may be seen.
+func progressMeter(yield func(ReplayRow) error) *meter {
+	return newMeter(func(p BackfillProgress) error {
+		if p.Phase == "walk" {
+			p.Phase = "find"
+		}
+		return yield(ReplayRow{Progress: &p})
+	})
 }
 
 func idsOf(rows []state.Row) []string {
@@ -257,7 +263,7 @@ func (e *Engine) tellGone(run state.Run, plan *ReplayPlan, yield func(ReplayRow)
 }
 
 func goneRow(id string) ReplayRow {
-	return ReplayRow{ID: id, Status: "gone", Note: "it is gone from the listing: HeyGen does not have it any more"}
+	return ReplayRow{ID: printable(id), Status: "gone", Note: "it is gone from the listing: HeyGen does not have it any more"}
 }
 
 // resendResult is what a run has come to before its end.

@@ -44,7 +44,7 @@ func (e *Engine) rehearseResend(ctx context.Context, r ReplayRequest, warning st
 // is held.
 func (e *Engine) rehearsed(ctx context.Context, r ReplayRequest, plan *ReplayPlan, yield func(ReplayRow) error) ([]state.Row, error) {
 	h := &held{e: e, met: map[string]bool{}}
-	f := &finder{e: e, kind: r.kind(), chosen: r.selection(), since: r.Since, show: walkMeter(yield)}
+	f := &finder{e: e, kind: r.kind(), chosen: r.selection(), since: r.Since, show: progressMeter(yield)}
 	f.at = func(heygen.Query) (state.HistoryWalk, error) { return state.HistoryWalk{}, nil }
 	f.take = func(_ heygen.Query, events []heygen.Event, _ state.HistoryWalk) (int, error) { return h.take(events) }
 	switch {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"backstop/internal/heygen"
@@ -57,7 +58,7 @@ func (f *following) shadow(q *state.Resends, r *reconcile.Replayer) {
 		return err
 	}
 	f.held = func() string {
-		why := q.Receiver().Misconfigured
+		why, _, _ := strings.Cut(q.Receiver().Misconfigured, ": ") // what follows is about the configured one
 		if why != "" {
 			why = "the other receiver refuses everything: " + why
 		}
