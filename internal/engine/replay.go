@@ -107,7 +107,7 @@ func (r ReplayRequest) words() string {
 	case r.What != "":
 		return r.What
 	case n == 1:
-		return r.IDs[0]
+		return printable(r.IDs[0])
 	case n > 1:
 		return fmt.Sprintf("%d named events", n)
 	case r.Dead && r.Missed:
