@@ -45,11 +45,11 @@ func (r *Replayer) receiverPermit(now time.Time, probe bool) permit {
 	if !now.Before(r.stopped.till) {
 		r.stopped = stopped{}
 	}
-	rec := r.store.Receiver()
+	rec := r.home.Receiver()
 	if why := r.holdWhy(rec); why != "" {
 		return permit{hold: why, wait: max(0, r.stopped.till.Sub(now))}
 	}
-	p := permit{manual: !r.store.Paired()}
+	p := permit{manual: !r.home.Paired()}
 	switch {
 	case probe && r.flying == 0:
 		p.probe = rec.Misconfigured != "" || r.outage.down
@@ -95,7 +95,7 @@ func (r *Replayer) holdWhy(rec state.Receiver) string {
 // is not. A receiver that does not answer is no pause.
 func (r *Replayer) Paused() string {
 	now := time.Now()
-	p, rec := r.permit(now, false), r.store.Receiver()
+	p, rec := r.permit(now, false), r.home.Receiver()
 	switch {
 	case p.hold != "":
 		return p.hold

@@ -27,7 +27,7 @@ func (r *Replayer) freshness() time.Duration {
 // attempt is taken back, with errUnsent.
 //
 // A crash before that leaves an open attempt, as any crash before an outcome.
-func (r *Replayer) renew(ctx context.Context, c *state.Claim) (note string, status state.Status, err error) {
+func (r *Replayer) renew(ctx context.Context, q Queue, c *state.Claim) (note string, status state.Status, err error) {
 	if r.options.Links == nil {
 		return "", 0, nil
 	}
@@ -35,19 +35,15 @@ func (r *Replayer) renew(ctx context.Context, c *state.Claim) (note string, stat
 	if note == "" {
 		return "", 0, nil
 	}
-	row, err := r.store.Event(c.Event.ID)
+	status, err = q.Claimed(c.Event.ID)
 	switch {
 	case err != nil:
 		return "", 0, fmt.Errorf("look at %s again: %w", c.Event.ID, err)
-	case ctx.Err() != nil:
-	case row != nil && row.Status == state.Replaying:
+	case ctx.Err() == nil && status == state.Replaying:
 		c.Event.Data = data
 		return note, 0, nil
 	}
-	if row != nil {
-		status = row.Status
-	}
-	if err := r.store.Release(c.Event.ID, time.Now()); err != nil {
+	if err := q.Release(c.Event.ID, time.Now()); err != nil {
 		return "", 0, err
 	}
 	return "", status, errUnsent

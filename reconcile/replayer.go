@@ -55,7 +55,8 @@ var errPaced = errors.New("the pace allows no attempt now")
 // Replayer sends missed events to the receiver. Run and Drain may be used at
 // the same time: they share the workers, the rate and the order.
 type Replayer struct {
-	store    *state.Store
+	store    *state.Store // nil: its events are of a shadow run
+	home     Queue        // what it sends from where nothing else is said
 	sender   *Sender
 	unusable error // why there is no sender
 	options  ReplayOptions
@@ -79,6 +80,12 @@ type Replayer struct {
 // NewReplayer makes a Replayer that sends the missed events of s. A receiver's
 // URL that cannot be used is told by Drained.Paused.
 func NewReplayer(s *state.Store, o ReplayOptions) *Replayer {
+	r := newReplayer(s, o)
+	r.store = s
+	return r
+}
+
+func newReplayer(home Queue, o ReplayOptions) *Replayer {
 	if o.Concurrency <= 0 {
 		o.Concurrency = 4
 	}
@@ -86,7 +93,7 @@ func NewReplayer(s *state.Store, o ReplayOptions) *Replayer {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Replayer{
-		store: s, options: o, log: o.Logger,
+		home: home, options: o, log: o.Logger,
 		limits: Limits{o.BackoffMin, o.BackoffMax, o.MaxAttempts, rand.Float64}.withDefaults(),
 		pace:   paceOf(o),
 		slots:  make(chan struct{}, o.Concurrency),
@@ -139,8 +146,9 @@ func (r *Replayer) DrainManual(ctx context.Context, probe bool) (Drained, error)
 
 // byHand is how a drain is asked for by a person. The zero byHand is not.
 type byHand struct {
-	manual bool // only what a person asked for
-	probe  bool // the next attempt need not wait for its time as a probe
+	manual bool  // only what a person asked for
+	probe  bool  // the next attempt need not wait for its time as a probe
+	from   Queue // what is sent, in the place of the Replayer's own; nil: that
 }
 
 func (r *Replayer) drain(ctx context.Context, by byHand) (Drained, error) {
@@ -177,10 +185,13 @@ func (r *Replayer) claim(ctx context.Context, exclude map[string]bool, by byHand
 			Now: now, Lane: r.lanes.next(), Manual: p.manual || by.manual, Probe: p.probe, Exclude: exclude, Asked: r.asking.fresh(r.options.Sources, now, r.freshness()),
 			BackoffMin: r.limits.BackoffMin, BackoffMax: r.limits.BackoffMax, Next: r.limits.backoff,
 		}
-		if wait, _ := r.pace.until(now); wait > 0 {
-			return nil, nil, wait, r.paced(rules)
+		if by.from != nil {
+			rules.Asked = nil // it was asked for whatever the sources say
 		}
-		c, wait, err = r.claimBy(rules)
+		if wait, _ := r.pace.until(now); wait > 0 {
+			return nil, nil, wait, r.paced(rules, by)
+		}
+		c, wait, err = r.claimBy(rules, by)
 		if !errors.Is(err, state.ErrAsk) {
 			return c, p.secrets, wait, err
 		}
@@ -192,8 +203,8 @@ func (r *Replayer) claim(ctx context.Context, exclude map[string]bool, by byHand
 }
 
 // paced is errPaced when there is an event to wait for the pace with.
-func (r *Replayer) paced(rules state.ClaimRules) error {
-	due, err := r.store.Due(rules, 1)
+func (r *Replayer) paced(rules state.ClaimRules, by byHand) error {
+	due, err := r.queue(by).Due(rules, 1)
 	switch {
 	case err != nil:
 		return fmt.Errorf("look for the next event to replay: %w", err)
@@ -206,8 +217,8 @@ func (r *Replayer) paced(rules state.ClaimRules) error {
 // claimBy claims the next event. The intent: a crash after it and before the
 // outcome leaves an open attempt, and the event is sent again when its backoff
 // is over.
-func (r *Replayer) claimBy(rules state.ClaimRules) (c *state.Claim, wait time.Duration, err error) {
-	c, wait, err = r.store.Claim(rules)
+func (r *Replayer) claimBy(rules state.ClaimRules, by byHand) (c *state.Claim, wait time.Duration, err error) {
+	c, wait, err = r.queue(by).Claim(rules)
 	switch {
 	case errors.Is(err, state.ErrFull):
 		r.stop(err.Error(), rules.Now.Add(lookAgain))
@@ -219,7 +230,9 @@ func (r *Replayer) claimBy(rules state.ClaimRules) (c *state.Claim, wait time.Du
 	case c == nil:
 		return nil, wait, nil
 	}
-	r.lanes.took()
+	if by.from == nil {
+		r.lanes.took()
+	}
 	r.pace.take(time.Now())
 	r.fly(1)
 	return c, 0, nil
@@ -277,28 +290,28 @@ func (r *Replayer) fly(n int) {
 // deliver makes one claimed attempt and writes down what came of it. Once ctx has
 // ended no POST is begun whose links are still being looked up: the attempt is
 // taken back, with errUnsent. A POST that was begun has until sending ends.
-func (r *Replayer) deliver(ctx, sending context.Context, c *state.Claim, secrets []string) (state.Status, error) {
-	note, status, err := r.renew(ctx, c)
+func (r *Replayer) deliver(ctx, sending context.Context, q Queue, c *state.Claim, secrets []string) (state.Status, error) {
+	note, status, err := r.renew(ctx, q, c)
 	if err != nil {
 		return status, err
 	}
 	a := r.sender.Send(sending, Message{Event: c.Event, Attempt: c.Attempt, Reason: c.Reason, Secrets: secrets})
 	a.Note = note
 	r.log.Debug("replay attempt", "event_id", c.Event.ID, "attempt", c.Attempt, "answer", a.String(), "latency", a.Latency)
-	return r.settle(c, a)
+	return r.settle(q, c, a)
 }
 
 // settle decides and writes. The receiver that a decision starts from must be
 // the one that the decision before left, so this is one step.
-func (r *Replayer) settle(c *state.Claim, a Answer) (state.Status, error) {
+func (r *Replayer) settle(q Queue, c *state.Claim, a Answer) (state.Status, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	before := r.store.Receiver()
+	before := r.home.Receiver()
 	out := Decide(*c, a, before, r.limits, now)
 	// The outcome: a crash before it leaves the attempt open; a crash after
 	// it, nothing to repair.
-	status, err := r.store.Settle(out)
+	status, err := q.Settle(out)
 	if err != nil {
 		return 0, fmt.Errorf("settle replay of %s: %w", c.Event.ID, err)
 	}
@@ -331,6 +344,6 @@ func (r *Replayer) edges(id string, before state.Receiver, out state.Outcome, a 
 
 // waiting counts the events that are left to be sent by themselves.
 func (r *Replayer) waiting() int {
-	counts := r.store.Counts()
+	counts := r.home.Counts()
 	return int(counts.Status[state.Missed] + counts.Status[state.Replaying] - counts.Withheld)
 }

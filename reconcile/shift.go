@@ -103,6 +103,7 @@ func (s *shift) takeSlot(ctx context.Context) bool {
 // start sends one claimed event in a goroutine that finish waits for.
 func (s *shift) start(ctx context.Context, c *state.Claim, secrets []string) {
 	s.by.probe = false // it was for the first attempt alone
+	queue := s.r.queue(s.by)
 	if s.once != nil {
 		s.once[c.Event.ID] = true
 	}
@@ -111,7 +112,7 @@ func (s *shift) start(ctx context.Context, c *state.Claim, secrets []string) {
 	s.drained.Sent++
 	s.mu.Unlock()
 	s.workers.Go(func() {
-		status, err := s.r.deliver(ctx, s.sending, c, secrets)
+		status, err := s.r.deliver(ctx, s.sending, queue, c, secrets)
 		s.r.fly(-1)
 		<-s.r.slots
 		s.land(status, err)
@@ -146,7 +147,7 @@ func (s *shift) land(status state.Status, err error) {
 
 // release takes back the intent of an attempt that was not begun.
 func (s *shift) release(c *state.Claim) {
-	if err := s.r.store.Release(c.Event.ID, time.Now()); err != nil {
+	if err := s.r.queue(s.by).Release(c.Event.ID, time.Now()); err != nil {
 		s.fail(err)
 	}
 	s.r.fly(-1)

@@ -14,13 +14,14 @@ type auditor struct {
 	t      *tx
 	c      counts
 	report func(Problem)
-	kinds  uint16 // event types that have a name
+	kinds  uint16           // event types that have a name
+	runs   map[uint64]int64 // events that wait, by their run
 }
 
 // audit reports where index, open, ledger, details, inbox, reported and credits contradict each other, and counts them anew.
 // What cannot be counted again (matched) is taken over.
 func (t *tx) audit(report func(Problem)) (counts, error) {
-	a := &auditor{t: t, report: report}
+	a := &auditor{t: t, report: report, runs: make(map[uint64]int64)}
 	a.c.matched = t.counts().matched
 	a.types()
 	a.open()
@@ -29,6 +30,8 @@ func (t *tx) audit(report func(Problem)) (counts, error) {
 	}
 	a.details()
 	a.reports()
+	a.resends()
+	a.counted()
 	t.each(t.bucket(bucketCredits), func(_, _ []byte) bool { a.c.credits++; return true })
 	t.each(t.bucket(bucketQuarantine), func(_, _ []byte) bool { a.c.quarantined++; return true })
 	return a.c, nil
@@ -39,6 +42,7 @@ func (t *tx) recount() {
 	c, err := t.audit(func(Problem) {})
 	if err == nil {
 		*t.counts() = c
+		t.recountRuns()
 	}
 }
 
@@ -73,6 +77,9 @@ func (a *auditor) open() {
 			return
 		}
 		a.c.add(r, 1)
+		if r.fate() == fateWaiting {
+			a.runs[r.run]++
+		}
 		for k, v := range r.indexKeys() {
 			want++
 			if stored, ok, err := a.t.get(index, []byte(k)); !ok || err != nil || !samePayload(stored, v) {

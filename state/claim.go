@@ -115,6 +115,15 @@ func (s *Store) Due(r ClaimRules, limit int) (events []heygen.Event, err error) 
 	return events, err
 }
 
+// Claimed tells where an event stands that was claimed; Replaying: it is still to be sent.
+func (s *Store) Claimed(id string) (Status, error) {
+	row, err := s.Event(id)
+	if row == nil || err != nil {
+		return 0, err
+	}
+	return row.Status, nil
+}
+
 func (t *tx) asked(id string) heygen.Event {
 	r, err := t.readOpen(id, true)
 	if err != nil || r == nil {

@@ -41,6 +41,9 @@ func (s *Store) upkeep(now time.Time) error {
 	if err := s.mend(); err != nil {
 		return err
 	}
+	if err := s.tidyRuns(now); err != nil {
+		return err
+	}
 	return s.age(now)
 }
 

@@ -45,6 +45,13 @@
 //	planned       number 8 → bucket:                what a backfill has found not seen and not queued yet:
 //	                created_at 8 ‖ id               record with event_data, as in open
 //	positions     name of a source                  how far it has been read, as the source writes it
+//	runs          number 8                          one replay that a person asked for, with its counters
+//	              number 8 ‖ i                      the ids that it was asked for
+//	              number 8 ‖ w ‖ query              how far it has read a query
+//	resends       number 8 → bucket:                what a forced or shadow run has still to send; gone when it ends or is cancelled
+//	                created_at 8 ‖ id               record with event_data, as in open
+//	resent        number 8 → bucket:                what such a run has done with: sent, given up, or handed over to open (missed)
+//	                created_at 8 ‖ id               record without event_data; gone with the run
 //
 // A query as key is event type ‖ 0 ‖ entity. Payloads not drawn byte by byte are JSON objects.
 //
@@ -60,6 +67,8 @@
 //   - The side file's generation is not ahead of the state's, nor is its last restore.
 //   - Only missed events are withheld, and no withheld one has a key 'e', which would keep the newer ones of its entity waiting.
 //   - No bucket holds a number above the last that it gave out.
+//   - A run that has not ended counts as waiting what waits: the unfinished events that are queued by hand with its number and
+//     are not dead, and its resends. Resends and resent belong to a run, resends to one that has not ended nor was cancelled.
 //
 // # Compatibility
 //

@@ -85,6 +85,9 @@ type record struct {
 	withheld    bool     // of a missed one: not sent before a person asks for it
 	run         uint64   // the replay run that it was queued with last; 0: none
 	acts        []uint64 // numbers of manual acts, oldest first
+	was         Status   // what it was before a person had it sent; 0: nobody had
+	wasWhy      string   // the reason of that
+	wasWithheld bool
 	data        []byte
 }
 
@@ -151,6 +154,9 @@ func (r *record) encode() []byte {
 	h = appendBool(h, r.withheld)
 	h = binary.AppendUvarint(h, r.run)
 	h = appendUvarints(h, r.acts)
+	h = append(h, byte(r.was))
+	h = appendText(h, r.wasWhy)
+	h = appendBool(h, r.wasWithheld)
 	b := make([]byte, 0, 5+len(h)+len(r.data))
 	b = append(b, recordVersion)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(h)))
@@ -182,6 +188,7 @@ func decodeRecord(id string, b []byte, withData bool) (*record, error) {
 	r.backfill = h.uvarint()
 	r.withheld = h.one() != 0
 	r.run, r.acts = h.uvarint(), h.uvarints()
+	r.was, r.wasWhy, r.wasWithheld = Status(h.one()), h.text(), h.one() != 0
 	if withData {
 		r.data = bytes.Clone(b[n:])
 	}

@@ -50,6 +50,9 @@ func (t *tx) finish(now time.Time, r *record, e ending) error {
 		return err
 	}
 	t.movedEnd(r, e)
+	if err := t.runMoved(now, r.run, r.fate(), endFate(e.status)); err != nil {
+		return err
+	}
 	t.remember(r.id, finished{created: r.created, status: e.status})
 	if err := t.resolve(now, r.id, e); err != nil {
 		return err

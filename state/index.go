@@ -166,6 +166,9 @@ func (t *tx) saveOpen(old, r *record) error {
 	}
 	t.counts().add(r, 1)
 	t.movedOpen(old, r)
+	if err := t.runOpen(r.at, old, r); err != nil {
+		return err
+	}
 	return t.put(t.bucket(bucketOpen), []byte(r.id), r.encode())
 }
 

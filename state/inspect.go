@@ -79,7 +79,7 @@ func (s *Store) countBucket(info *Info, name string) error {
 		switch name {
 		case bucketLedger:
 			info.Days = len(t.ledgerDays())
-		case bucketDetails, bucketPlanned:
+		case bucketDetails, bucketPlanned, bucketResends, bucketResent:
 			info.Records[name] = 0
 			return t.bucket(name).ForEachBucket(func(day []byte) error {
 				info.Records[name] += int64(t.bucket(name).Bucket(day).Stats().KeyN)

@@ -32,10 +32,66 @@ func intents(t *testing.T) map[string]intent {
 	begun := func(t *testing.T, s *Store) { mustDo(t, beginAll(s, History{Words: "all"})) }
 	planned := func(t *testing.T, s *Store) { begun(t, s); mustDo(t, planPages(s, past)) }
 	queued := func(t *testing.T, s *Store) { planned(t, s); mustDo(t, queuePlanned(s, Verdict{Status: Missed}, past)) }
+	queue := func(s *Store) error { _, _, err := s.QueueRun(noon(), 1); return err }
+	run := func(t *testing.T, s *Store) {
+		missed(t, s)
+		_, err := s.BeginRun(noon(), Run{Kind: RunReplay, Chosen: Selection{Missed: true}}, nil)
+		mustDo(t, err)
+	}
+	cancel := func(s *Store) error { _, err := s.CancelRun(noon(), 1, "ann"); return err }
+	var q *Resends
+	planResends := func(s *Store) error {
+		_, err := s.PlanResends(ResendPages{Run: 1, Events: []heygen.Event{past}, Now: noon()})
+		return err
+	}
+	forced := func(t *testing.T, s *Store) {
+		r, err := found(s, RunForced, past)
+		mustDo(t, err)
+		q = s.Resends(r)
+	}
+	reclaim := func(s *Store) error { // the process that had claimed it may be gone
+		now := noon()
+		if q.s != s {
+			q, now = s.Resends(Run{ID: 1, Kind: RunForced}), now.Add(time.Hour)
+		}
+		_, _, err := q.Claim(ClaimRules{Now: now})
+		return err
+	}
+	resettle := func(status Status) func(s *Store) error {
+		return func(s *Store) error {
+			if q.s != s {
+				if run, err := s.Run(1); err != nil || !run.Ended.IsZero() {
+					return err // it was done, and only reported failed
+				}
+				if err := reclaim(s); err != nil {
+					return err
+				}
+			}
+			_, err := q.Settle(Outcome{ID: "evt_past", Now: noon(), Status: status, Attempt: Attempt{Status: 200}, Due: noon()})
+			return err
+		}
+	}
 	return map[string]intent{
-		"begin a backfill":   {func(*testing.T, *Store) {}, func(s *Store) error { return beginAll(s, History{Words: "all"}) }, nil},
-		"plan pages":         {begun, func(s *Store) error { return planPages(s, past) }, map[string]Status{"evt_past": 0}},
-		"confirm a backfill": {planned, func(s *Store) error { return s.ConfirmBackfill(noon(), 1, "ann") }, nil},
+		"begin a run": {missed, func(s *Store) error {
+			_, err := s.BeginRun(noon(), Run{Kind: RunReplay}, []string{"evt_a"})
+			return err
+		}, nil},
+		"queue a run":  {run, queue, map[string]Status{"evt_a": Missed}},
+		"cancel a run": {func(t *testing.T, s *Store) { run(t, s); mustDo(t, queue(s)) }, cancel, map[string]Status{"evt_a": Missed}},
+		"resume a run": {func(t *testing.T, s *Store) { run(t, s); mustDo(t, queue(s), cancel(s)) },
+			func(s *Store) error { _, _, err := s.ResumeRun(noon(), 1, "ann"); return err }, map[string]Status{"evt_a": Missed}},
+		"plan resends": {func(t *testing.T, s *Store) {
+			_, err := s.BeginRun(noon(), Run{Kind: RunForced}, nil)
+			mustDo(t, err)
+		}, planResends, map[string]Status{"evt_past": 0}},
+		"claim a resend":      {forced, reclaim, map[string]Status{"evt_past": 0}},
+		"settle a resend":     {func(t *testing.T, s *Store) { forced(t, s); mustDo(t, reclaim(s)) }, resettle(Seen), map[string]Status{"evt_past": Seen}},
+		"give a resend up":    {func(t *testing.T, s *Store) { forced(t, s); mustDo(t, reclaim(s)) }, resettle(Dead), map[string]Status{"evt_past": 0}},
+		"try a resend again":  {func(t *testing.T, s *Store) { forced(t, s); mustDo(t, reclaim(s)) }, resettle(Replaying), map[string]Status{"evt_past": 0}},
+		"cancel a forced run": {forced, cancel, map[string]Status{"evt_past": 0}},
+		"begin a backfill":    {func(*testing.T, *Store) {}, func(s *Store) error { return beginAll(s, History{Words: "all"}) }, nil},
+		"plan pages":          {begun, func(s *Store) error { return planPages(s, past) }, map[string]Status{"evt_past": 0}},
+		"confirm a backfill":  {planned, func(s *Store) error { return s.ConfirmBackfill(noon(), 1, "ann") }, nil},
 		"queue what is planned": {planned, func(s *Store) error { return queuePlanned(s, Verdict{Status: Missed}, past) },
 			map[string]Status{"evt_past": Missed}},
 		"queue what is baseline": {func(t *testing.T, s *Store) { baselined(t, s, past); planned(t, s) },

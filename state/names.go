@@ -21,6 +21,9 @@ const (
 	bucketBackfills   = "backfills"
 	bucketPlanned     = "planned"
 	bucketPositions   = "positions"
+	bucketRuns        = "runs"
+	bucketResends     = "resends"
+	bucketResent      = "resent"
 )
 
 // bucketNames lists them all.
@@ -28,7 +31,7 @@ func bucketNames() []string {
 	return []string{
 		bucketMeta, bucketTypes, bucketOpen, bucketIndex, bucketLedger, bucketDetails, bucketDays, bucketInbox, bucketReported,
 		bucketCredits, bucketCheckpoints, bucketMarks, bucketCoverage, bucketPasses, bucketQuarantine, bucketActs,
-		bucketBackfills, bucketPlanned, bucketPositions,
+		bucketBackfills, bucketPlanned, bucketPositions, bucketRuns, bucketResends, bucketResent,
 	}
 }
 

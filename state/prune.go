@@ -149,7 +149,7 @@ func (t *tx) expire(before time.Time) error {
 	if _, err = t.expireIn(bucketActs, before); err != nil {
 		return err
 	}
-	return t.expireBackfills(before)
+	return errors.Join(t.expireBackfills(before), t.expireRuns(before))
 }
 
 // expireBackfills deletes backfills that ended before a time. One that has not ended stays until it does.

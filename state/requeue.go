@@ -20,17 +20,33 @@ type Requeued struct {
 // A crash before the commit leaves all as it was; the person has no answer and asks again.
 func (s *Store) Requeue(now time.Time, ids []string, reason Reason, who string) ([]Requeued, error) {
 	return s.byHand(now, ids, who, "replay", func(t *tx, old, r *record) (string, error) {
+		return t.requeue(now, requeue{who: who, reason: reason, act: t.nextAct()})(t, old, r)
+	})
+}
+
+// requeue is who has an event sent now, and why.
+type requeue struct {
+	who    string
+	reason Reason // "": that of the event
+	run    uint64 // 0: none
+	act    uint64 // the number of the act that notes it
+}
+
+// requeue gives what byHand does to an event that is to be sent now.
+func (t *tx) requeue(now time.Time, q requeue) func(t *tx, old, r *record) (string, error) {
+	return func(t *tx, old, r *record) (string, error) {
 		if old.status == Seen {
 			return sameFact(old.twin) + ", which is not settled yet: not queued", nil
 		}
-		r.reason, r.manual, r.withheld = reasonFor(old, reason), true, false
-		r.acts = addAct(r.acts, t.nextAct())
+		r.rememberWas(old)
+		r.reason, r.manual, r.withheld = reasonFor(old, q.reason), true, false
+		r.run, r.acts = q.run, addAct(r.acts, q.act)
 		if t.flies(old.id) {
 			return "an attempt is under way", t.saveOpen(old, r)
 		}
 		r.due = now
 		if old.withheld || old.status != Missed && old.status != Replaying {
-			r.status, r.at, r.why = Missed, now, "queued by "+who
+			r.status, r.at, r.why = Missed, now, "queued by "+q.who
 		}
 		if old.status == Dead {
 			for i := range r.attempts {
@@ -38,7 +54,15 @@ func (s *Store) Requeue(now time.Time, ids []string, reason Reason, who string) 
 			}
 		}
 		return "", t.saveOpen(old, r)
-	})
+	}
+}
+
+// rememberWas notes what an event was before a person had it sent, so that this can be taken back.
+func (r *record) rememberWas(old *record) {
+	if old.manual && old.was != 0 && (old.status == Missed || old.status == Replaying) {
+		return // queued by hand already: what it was before that counts
+	}
+	r.was, r.wasWhy, r.wasWithheld = old.status, old.why, old.withheld
 }
 
 // reasonFor is what a replay is said to be sent for.

@@ -5,7 +5,7 @@ import "fmt"
 // checkSequences compares the number that a bucket gives out next with those it holds: the numbers of buckets are what no
 // checksum covers, and one that went back would let a new record take the place of an old one.
 func (t *tx) checkSequences(found *problems) {
-	for name, at := range map[string]int{bucketInbox: 0, bucketPasses: 0, bucketActs: 0, bucketCredits: 8} {
+	for name, at := range map[string]int{bucketInbox: 0, bucketPasses: 0, bucketActs: 0, bucketCredits: 8, bucketRuns: 0} {
 		var highest uint64
 		c := t.bucket(name).Cursor()
 		for k, _ := c.First(); k != nil; k, _ = c.Next() {

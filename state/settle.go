@@ -65,6 +65,9 @@ func (t *tx) settle(o Outcome) (Status, error) {
 		r.status, r.due = Dead, time.Time{}
 	case Replaying:
 		r.status, r.due = Replaying, o.Due
+		r.why = o.Why
+		t.takenBack(o.Now, r)
+		o.Why = r.why
 	default:
 		return 0, fmt.Errorf("status %s is no outcome of an attempt", o.Status) // unreachable: the caller decides among three
 	}

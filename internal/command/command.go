@@ -62,6 +62,10 @@ type fromVerb struct{ error }
 
 func (f fromVerb) Unwrap() error { return f.error }
 
+// interrupted is the error of a verb that a signal ended, and that says itself
+// what becomes of its work.
+type interrupted struct{ error }
+
 // classify gives an error its exit code: what cobra says is about usage, and a
 // verb that a signal ended was interrupted.
 func classify(ctx context.Context, cmd *cobra.Command, err error) error {
@@ -70,6 +74,9 @@ func classify(ctx context.Context, cmd *cobra.Command, err error) error {
 		return exit.Wrap(exit.Usage, "see `"+cmd.CommandPath()+" --help`", err)
 	}
 	err = verb.error
+	if told := (interrupted{}); errors.As(err, &told) {
+		return told.error
+	}
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || unfinished(exit.CodeOf(err))) {
 		return exit.Errorf(exit.Interrupted, "run it again; it goes on from what is done", "interrupted")
 	}

@@ -59,6 +59,9 @@ func (a *app) printExplained(event engine.Event) error {
 	line("same fact as", event.Twin)
 	line("next attempt", stamp(event.NextAt))
 	line("held", event.Held)
+	if event.Run > 0 {
+		line("run", fmt.Sprintf("%d (`backstop replay --runs`)", event.Run))
+	}
 	for _, act := range event.Acts {
 		line("by hand", actText(act))
 	}

@@ -81,8 +81,9 @@ func progressLine(p engine.BackfillProgress) string {
 	switch p.Phase {
 	case "mark":
 		parts = []string{fmt.Sprintf("recorded %d of %d", p.Done, p.Total)}
-	case "walk":
-		parts = []string{fmt.Sprintf("read %s, %s, %d not seen", plural(p.Pages, "page"), plural(p.Events, "event"), p.Planned)}
+	case "walk", "find":
+		what := map[string]string{"walk": "not seen", "find": "to send"}[p.Phase]
+		parts = []string{fmt.Sprintf("read %s, %s, %d %s", plural(p.Pages, "page"), plural(p.Events, "event"), p.Planned, what)}
 		if !p.Reached.IsZero() {
 			parts = append(parts, "back to "+stamp(p.Reached))
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,95 +17,241 @@ import (
 // askAbove is how many events are replayed without asking, on a terminal.
 const askAbove = 20
 
+// replayFlags are the flags of replay.
+type replayFlags struct {
+	since, until, secretFile string
+	yes, runs                bool
+	watch, cancel, resume    uint64 // numbers of runs; 0: none
+	request                  engine.ReplayRequest
+}
+
 func (a *app) replayCommand() *cobra.Command {
-	var request engine.ReplayRequest
-	var yes bool
+	var flags replayFlags
 	cmd := &cobra.Command{
 		Use:   "replay [ID…]",
 		Short: "Send events to the receiver now",
 		Long: "Sends events to the receiver now and waits until each is sent or dead: the named ones, all dead\n" +
-			"ones (--dead), or all missed ones (--missed). What is seen already is not sent again.",
+			"ones (--dead), all missed ones (--missed), or those of a range. A range alone means missed, replaying\n" +
+			"and dead events; those that settle or wait for a source are left out, for their push may be in\n" +
+			"flight. What is seen already is sent again only with --force, which reads it from the listing, as\n" +
+			"--to does, which sends to another receiver and leaves the events as they are.\n\n" +
+			"Each replay is a run with a number, which --runs lists. When the client goes away, what is queued is\n" +
+			"sent all the same; a run with --force or --to stops, and --resume goes on with it.",
+		Example: "  backstop replay --since 2d --event-type avatar_video.success\n" +
+			"  backstop replay --dead --dry-run\n" +
+			"  backstop replay --force --since 6h --yes\n" +
+			"  backstop replay --since 1h --to https://staging.example.com/webhook --secret-file staging.secret",
 	}
-	cmd.Flags().BoolVar(&request.Dead, "dead", false, "all dead events")
-	cmd.Flags().BoolVar(&request.Missed, "missed", false, "all missed events")
-	cmd.Flags().BoolVar(&request.DryRun, "dry-run", false, "only show what would be sent")
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	flags.add(cmd)
 	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
-		if len(args) == 0 && !request.Dead && !request.Missed {
-			return exit.Errorf(exit.Usage, "name events, or use --dead or --missed", "nothing to replay")
+		flags.request.IDs = args
+		if err := flags.read(); err != nil {
+			return err
 		}
-		if len(args) > 0 && (request.Dead || request.Missed) {
-			return exit.Errorf(exit.Usage, "use one or the other", "ids and --dead or --missed do not go together")
+		if a.bars() && !a.flags.verbose && a.flags.logLevel == "" {
+			a.flags.logLevel = "warn" // the bar says the rest
 		}
-		request.IDs, request.Who = args, who()
-		return a.send(ctx, engine.Existing, func(c *api.Client) error { return a.replay(ctx, c, request, yes) })
+		if flags.runs || flags.watch+flags.cancel > 0 {
+			return a.ask(ctx, engine.Existing, func(c *api.Client) error { return a.lookAtRuns(ctx, c, flags) })
+		}
+		return a.send(ctx, engine.Existing, func(c *api.Client) error { return a.replay(ctx, c, flags) })
 	}))
 }
 
-func (a *app) replay(ctx context.Context, c *api.Client, request engine.ReplayRequest, yes bool) error {
-	if !request.DryRun && !yes && isTerminal(a.In) {
-		if err := a.confirm(ctx, c, request); err != nil {
-			return err
+func (f *replayFlags) add(cmd *cobra.Command) {
+	flags, r := cmd.Flags(), &f.request
+	flags.BoolVar(&r.Dead, "dead", false, "all dead events")
+	flags.BoolVar(&r.Missed, "missed", false, "all missed events")
+	flags.StringVar(&f.since, "since", "", "from this time or age on (inclusive)")
+	flags.StringVar(&f.until, "until", "", "before this time or age (exclusive)")
+	flags.StringSliceVar(&r.Types, "event-type", nil, "only these types (repeatable)")
+	flags.StringVar(&r.Entity, "entity-id", "", "only this entity (a video id, a session id …)")
+	flags.IntVar(&r.Limit, "limit", 0, "at most this many, the oldest ones (0: all)")
+	flags.BoolVar(&r.Force, "force", false, "also what is seen, ignored or older than the baseline or the floor: sends it again")
+	flags.StringVar(&r.To, "to", "", "send to this `URL` in the receiver's place, and leave the events as they are")
+	flags.StringVar(&f.secretFile, "secret-file", "", "with --to: the secret that signs is in `FILE` (else unsigned)")
+	flags.BoolVar(&r.DryRun, "dry-run", false, "only show what would be sent; changes nothing")
+	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	flags.BoolVar(&f.runs, "runs", false, "list the runs")
+	flags.Uint64Var(&f.watch, "watch", 0, "follow run `N` until it ends")
+	flags.Uint64Var(&f.cancel, "cancel", 0, "take back what run `N` has not sent")
+	flags.Uint64Var(&f.resume, "resume", 0, "go on with run `N`, which was cancelled or stopped")
+}
+
+// read checks the flags against each other.
+func (f *replayFlags) read() (err error) {
+	r := &f.request
+	r.Who = who()
+	if f.secretFile != "" {
+		secret, err := os.ReadFile(f.secretFile)
+		if err != nil {
+			return exit.Errorf(exit.Usage, "name a file that can be read", "--secret-file: %w", err)
+		}
+		r.Secret = strings.TrimRight(string(secret), "\r\n")
+	}
+	if r.Since, r.Until, err = period(f.since, f.until); err != nil {
+		return err
+	}
+	if n := f.aboutRuns(); n > 0 {
+		chosen := len(r.IDs) > 0 || r.Dead || r.Missed || f.words() != "" || r.Force || r.DryRun
+		if n > 1 || chosen || r.To != "" && f.resume == 0 {
+			return exit.Errorf(exit.Usage, "use one alone; --resume takes --to and --secret-file too", "--runs, --watch, --cancel and --resume do not go with each other or with a selection")
+		}
+		return nil
+	}
+	if len(r.IDs) != 1 {
+		r.What = f.words()
+	}
+	return r.Check()
+}
+
+func (f *replayFlags) aboutRuns() (n int) {
+	for _, asked := range []bool{f.runs, f.watch > 0, f.cancel > 0, f.resume > 0} {
+		if asked {
+			n++
 		}
 	}
-	result, err := c.Replay(ctx, request, func(row engine.ReplayRow) error { return a.printReplayRow(row, request.DryRun) })
+	return n
+}
+
+// words are the selection as it was written.
+func (f *replayFlags) words() string {
+	r := f.request
+	var words []string
+	add := func(when bool, format string, args ...any) {
+		if when {
+			words = append(words, fmt.Sprintf(format, args...))
+		}
+	}
+	add(len(r.IDs) > 1, "%d named events", len(r.IDs))
+	add(r.Dead, "--dead")
+	add(r.Missed, "--missed")
+	add(f.since != "", "--since %s", f.since)
+	add(f.until != "", "--until %s", f.until)
+	for _, name := range r.Types {
+		add(true, "--event-type %s", name)
+	}
+	add(r.Entity != "", "--entity-id %s", r.Entity)
+	add(r.Limit > 0, "--limit %d", r.Limit)
+	return strings.Join(words, " ")
+}
+
+// ranged reports whether what is chosen is not named.
+func (f *replayFlags) ranged() bool { return len(f.request.IDs) == 0 }
+
+// replay plans, asks where somebody is there to answer, and sends.
+func (a *app) replay(ctx context.Context, c *api.Client, flags replayFlags) error {
+	r := flags.request
+	shown := a.newReplayShow(r.DryRun)
+	if flags.resume > 0 {
+		result, err := c.ResumeRun(ctx, flags.resume, r, shown.row)
+		return a.replayed(ctx, shown, result, err)
+	}
+	terminal := isTerminal(a.In)
+	if r.Force && flags.ranged() && !r.DryRun && !flags.yes && !terminal {
+		return exit.Errorf(exit.Usage, "look at it with --dry-run, and run it with --yes", "--force sends a whole range again, and nobody is there to agree")
+	}
+	if r.DryRun || flags.yes || !terminal || len(r.IDs) > 0 && len(r.IDs) <= askAbove {
+		result, err := c.Replay(ctx, r, shown.row)
+		return a.replayed(ctx, shown, result, err)
+	}
+	return a.askAndReplay(ctx, c, r, shown)
+}
+
+// askAndReplay shows a person the plan before anything is sent.
+func (a *app) askAndReplay(ctx context.Context, c *api.Client, r engine.ReplayRequest, shown *replayShow) error {
+	first, listed := r, r.Force || r.To != ""
+	first.DryRun, first.PlanOnly = !listed, listed
+	shown.quiet = true
+	plan, err := c.Replay(ctx, first, shown.row)
+	if err != nil || plan.Planned == 0 {
+		return a.replayed(ctx, shown, plan, err)
+	}
+	shown.end()
+	if plan.Planned > askAbove && !a.saysYes(fmt.Sprintf("send %s to %s?", plural(plan.Planned, "event"), shown.where())) {
+		if listed {
+			_, err = c.CancelRun(ctx, plan.Run, api.PauseRequest{Who: r.Who})
+		}
+		return errors.Join(err, exit.Errorf(exit.Usage, "answer y, or use --yes", "not confirmed: nothing was sent"))
+	}
+	shown.quiet = false
+	var result engine.Replayed
+	if listed {
+		result, err = c.ResumeRun(ctx, plan.Run, r, shown.row)
+	} else {
+		result, err = c.Replay(ctx, r, shown.row)
+	}
+	return a.replayed(ctx, shown, result, err)
+}
+
+// replayed prints what a replay came to.
+func (a *app) replayed(ctx context.Context, shown *replayShow, result engine.Replayed, err error) error {
+	shown.end()
+	if run := max(result.Run, shown.run); ctx.Err() != nil && run > 0 {
+		return a.leftBehind(run, shown.kind)
+	}
 	if a.json {
 		return errors.Join(a.printJSON(map[string]engine.Replayed{"result": result}), err)
 	}
+	if s := result.Shadow; s != nil {
+		if err := a.printf("%s\n", shadowText(*s)); err != nil {
+			return err
+		}
+	}
 	if err == nil || result.Planned > 0 {
-		fmt.Fprintf(a.Err, "%d planned, %d seen, %d dead, %d waiting\n", result.Planned, result.Seen, result.Dead, result.Waiting)
+		fmt.Fprintf(a.Err, "%d planned, %d seen, %d dead, %d waiting%s\n", result.Planned, result.Seen, result.Dead, result.Waiting, leftText(result.Left))
 	}
 	return err
 }
 
-func (a *app) printReplayRow(row engine.ReplayRow, dryRun bool) error {
-	if a.json {
-		return a.printJSON(row)
+func leftText(left int) string {
+	if left == 0 {
+		return ""
 	}
-	what := row.Status
+	return fmt.Sprintf(", %d left", left)
+}
+
+// leftBehind says what becomes of a run whose client was interrupted.
+func (a *app) leftBehind(run uint64, kind string) error {
+	hint := fmt.Sprintf("what is queued is sent all the same, by the daemon or by the next `backstop reconcile`; `backstop replay --watch %d` follows it, --cancel %d takes it back", run, run)
+	if kind == "forced" || kind == "shadow" {
+		hint = fmt.Sprintf("`backstop replay --resume %d` goes on with it", run)
+	}
+	return interrupted{exit.Errorf(exit.Interrupted, hint, "interrupted in run %d", run)}
+}
+
+// lookAtRuns lists, follows or cancels runs.
+func (a *app) lookAtRuns(ctx context.Context, c *api.Client, flags replayFlags) error {
 	switch {
-	case row.Queued && dryRun:
-		what = "would be sent (it is " + row.Status + ")"
-	case row.Queued:
-		what = "queued (it was " + row.Status + ")"
-	case row.Note == "":
-		what = "nothing to do: it is " + row.Status
+	case flags.watch > 0:
+		shown := a.newReplayShow(false)
+		result, err := c.WatchRun(ctx, flags.watch, shown.row)
+		return a.replayed(ctx, shown, result, err)
+	case flags.cancel > 0:
+		run, err := c.CancelRun(ctx, flags.cancel, api.PauseRequest{Who: who()})
+		if err != nil {
+			return err
+		}
+		return a.print(run, fmt.Sprintf("run %d is cancelled: %d seen, %d dead, %d taken back, %d in flight", run.Run, run.Seen, run.Dead, run.Left, run.Waiting))
 	}
-	return a.printf("%s  %s\n", row.ID, strings.TrimSpace(what+"  "+row.Note))
+	return c.Runs(ctx, a.printRun)
 }
 
-// confirm asks before more than a handful of events is sent.
-func (a *app) confirm(ctx context.Context, c *api.Client, request engine.ReplayRequest) error {
-	request.DryRun = true
-	plan, err := c.Replay(ctx, request, func(engine.ReplayRow) error { return nil })
-	if err != nil || plan.Planned <= askAbove {
-		return err
-	}
-	if a.saysYes(fmt.Sprintf("send %d events to the receiver?", plan.Planned)) {
-		return nil
-	}
-	return exit.Errorf(exit.Usage, "answer y, or use --yes", "not confirmed: nothing was sent")
-}
-
-func (a *app) ignoreCommand() *cobra.Command {
-	request := engine.IgnoreRequest{}
-	cmd := &cobra.Command{Use: "ignore ID…", Short: "Give events up by hand", Args: cobra.MinimumNArgs(1)}
-	cmd.Flags().StringVar(&request.Why, "reason", "", "why, for explain")
-	return a.withJSON(verb(cmd, func(ctx context.Context, args []string) error {
-		request.IDs, request.Who = args, who()
-		return a.ask(ctx, engine.Existing, func(c *api.Client) error {
-			return c.Ignore(ctx, request, a.printIgnored)
-		})
-	}))
-}
-
-func (a *app) printIgnored(row engine.ReplayRow) error {
+func (a *app) printRun(run engine.RunStatus) error {
 	if a.json {
-		return a.printJSON(row)
+		return a.printJSON(run)
 	}
-	what := "ignored (it was " + row.Status + ")"
-	if !row.Queued {
-		what = "left as it is: " + row.Status
+	what := run.Kind + " " + run.What
+	if run.To != "" {
+		what += " to " + run.To
 	}
-	return a.printf("%s  %s\n", row.ID, strings.TrimSpace(what+"  "+row.Note))
+	return a.printf("%4d  %s  %-12s %s, by %s: %s\n", run.Run, stamp(run.Begun), run.Standing, what, run.Who, runCounts(run))
+}
+
+func runCounts(run engine.RunStatus) string {
+	text := fmt.Sprintf("%d planned, %d seen, %d dead, %d waiting", run.Planned, run.Seen, run.Dead, run.Waiting)
+	if run.Ignored > 0 {
+		text += fmt.Sprintf(", %d ignored", run.Ignored)
+	}
+	return text + leftText(int(run.Left))
 }

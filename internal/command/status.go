@@ -64,6 +64,9 @@ func statusText(s engine.Status, now time.Time) string {
 	if s.Ping != nil {
 		line("ping", "%s", pingText(*s.Ping))
 	}
+	for _, one := range s.Runs {
+		line("run", "%d, %s, begun %s by %s, %s: %s", one.Run, one.Kind+" "+one.What, stamp(one.Begun), one.Who, one.Standing, runCounts(one))
+	}
 	if s.Daemon {
 		line("next", "poll %s, sweep %s", stamp(s.NextPoll), stamp(s.NextSweep))
 	}

@@ -73,6 +73,7 @@ type Engine struct {
 	caughtUp    atomic.Bool   // a sweep missed before the start was looked for
 	scheduled   atomic.Bool   // Run is at work, and with it the schedule
 	running     atomic.Int32  // Runs under way: they tell of trouble beside their work
+	runs        underWay      // the replay runs that a request of this process takes on
 
 	mu    sync.Mutex
 	parts *parts // guarded by mu; replaced whole by Reload
@@ -89,6 +90,7 @@ type parts struct {
 	schedule *poller.Schedule
 	sources  *reconcile.Sources
 	replayer *reconcile.Replayer
+	links    reconcile.Links // nil: they are sent as they are listed
 	teller   *notify.Teller
 	ping     *notify.Ping
 
@@ -208,9 +210,10 @@ func (e *Engine) build(cfg *config.Config) (*parts, error) {
 	if before := e.current(); before != nil {
 		options.Before = before.replayer
 	}
-	if options.Links, err = e.links(cfg, client); err != nil {
+	if p.links, err = e.links(cfg, client); err != nil {
 		return nil, err
 	}
+	options.Links = p.links
 	p.replayer = reconcile.NewReplayer(e.store, options)
 	p.teller, p.ping = e.newTeller(cfg), e.newPing(cfg)
 	return p, nil

@@ -30,6 +30,7 @@ type Event struct {
 	Attempts  []Attempt `json:"attempts,omitempty"`
 	Lost      int       `json:"attempts_not_kept,omitempty"` // between the first few and the others
 	Acts      []Act     `json:"acts,omitempty"`              // of persons, oldest first; told of one event alone
+	Run       uint64    `json:"run,omitempty"`               // the replay run that it was queued with last, while it is unfinished
 }
 
 // Attempt is one POST of an event as users read it.
@@ -51,7 +52,7 @@ func eventOf(row state.Row) Event {
 	event := Event{
 		ID: row.Event.ID, Type: row.Event.Type, CreatedAt: row.Event.CreatedAt, Status: row.Status.String(),
 		Reason: heygen.CutURLs(row.Why), Entity: row.Entity, ListedAt: row.Listed, ChangedAt: row.At, NextAt: row.Due, Twin: row.Twin,
-		Withheld: row.Withheld, Lost: row.AttemptsLost(),
+		Withheld: row.Withheld, Lost: row.AttemptsLost(), Run: row.Run,
 	}
 	if row.Proof != state.None {
 		event.Proof = row.Proof.String()

@@ -10,7 +10,7 @@ import (
 
 // BackfillProgress is how far a backfill has come.
 type BackfillProgress struct {
-	Phase   string    `json:"phase"`             // walk, send or mark
+	Phase   string    `json:"phase"`             // walk, find (the walk of a forced or shadow replay), send or mark
 	Pages   int       `json:"pages,omitempty"`   // walk: since its beginning, also by processes before this one
 	Events  int       `json:"events,omitempty"`  // walk: listed on them
 	Planned int       `json:"planned,omitempty"` // walk: of these, not seen

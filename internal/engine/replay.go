@@ -3,135 +3,143 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"backstop/internal/exit"
-	"backstop/internal/heygen"
 	"backstop/state"
 )
 
-// ReplayRequest asks for events to be sent now.
-type ReplayRequest struct {
-	IDs    []string `json:"ids,omitempty"`
-	Dead   bool     `json:"dead,omitempty"`   // all dead ones
-	Missed bool     `json:"missed,omitempty"` // all missed and replaying ones
-	DryRun bool     `json:"dry_run,omitempty"`
-	Who    string   `json:"who,omitempty"`
-}
-
-// ReplayRow is what becomes of one event that was asked for.
+// ReplayRow is a line of what a replay tells: what becomes of one event that was
+// asked for, or the plan, or how far it is.
 type ReplayRow struct {
-	ID     string `json:"event_id"`
-	Status string `json:"status"`
+	ID     string `json:"event_id,omitempty"`
+	Status string `json:"status,omitempty"`
 	Queued bool   `json:"queued"`
 	Note   string `json:"note,omitempty"`
+
+	HTTP    int           `json:"http_status,omitempty"` // of a shadow run: what the other receiver answered; 0: nothing
+	Latency time.Duration `json:"latency_ns,omitempty"`  // and after which time
+
+	Plan     *ReplayPlan       `json:"plan,omitempty"`
+	Progress *BackfillProgress `json:"progress,omitempty"`
 }
 
 // Replayed counts what a replay asked for by hand came to.
 type Replayed struct {
-	Planned int    `json:"planned"`
-	Seen    int    `json:"seen"`
-	Ignored int    `json:"ignored,omitempty"` // given up by a person meanwhile
-	Dead    int    `json:"dead"`
-	Waiting int    `json:"waiting"`
-	Held    string `json:"held,omitempty"`
+	Planned int           `json:"planned"`
+	Seen    int           `json:"seen"`
+	Ignored int           `json:"ignored,omitempty"` // given up by a person meanwhile
+	Dead    int           `json:"dead"`
+	Waiting int           `json:"waiting"`
+	Held    string        `json:"held,omitempty"`
+	Left    int           `json:"left,omitempty"` // taken back, or taken over by a later run
+	Gone    int           `json:"gone,omitempty"` // named, and not in the listing any more
+	Shadow  *ShadowReport `json:"shadow,omitempty"`
+	Run     uint64        `json:"run,omitempty"` // absent where there was nothing to send
 }
 
-// Replay queues events and waits until each is sent or dead. With DryRun it only
-// says what it would queue. Every row is yielded once when it is planned, and
-// once more when it is finished.
+// Replay queues events as a run and waits until each is sent or dead. With DryRun
+// it only says what it would queue. The plan is yielded first. Of up to a hundred
+// events each is yielded once when it is queued, and once more when it is
+// finished; of more, the dead ones are in the end. When ctx ends, the run goes on
+// as far as it is queued.
 func (e *Engine) Replay(ctx context.Context, r ReplayRequest, yield func(ReplayRow) error) (Replayed, error) {
-	ids, err := e.chosen(ctx, r)
-	if err != nil {
-		return Replayed{}, explain(err)
+	if err := r.Check(); err != nil {
+		return Replayed{}, err
 	}
-	planned, err := e.plan(ids, r, yield)
-	result := Replayed{Planned: len(planned)}
-	if err != nil || r.DryRun || len(planned) == 0 {
+	r.IDs = unique(r.IDs)
+	if r.kind() != state.RunReplay {
+		return e.resend(ctx, r, yield)
+	}
+	p, err := e.planReplay(ctx, r)
+	result := Replayed{Planned: p.plan.Events}
+	if err != nil {
 		return result, explain(err)
 	}
-	if held := e.manualHeld(); held != "" {
-		result.Waiting, result.Held = len(planned), held
-		return result, exit.Errorf(exit.Differences, "they are queued and go out once replaying goes on", "%s", held)
+	if r.DryRun || p.plan.Events == 0 {
+		return result, explain(tellPlan(p.plan, p.rows, yield))
 	}
-	return e.follow(ctx, planned, result, yield)
+	run, err := e.store.BeginRun(e.Now(), state.Run{
+		Kind: state.RunReplay, Who: r.Who, What: r.words(), Chosen: r.selection(), Planned: int64(p.plan.Events),
+	}, r.IDs)
+	if err != nil {
+		return result, explain(err)
+	}
+	p.plan.Run = run.ID
+	if err := tellPlan(p.plan, nil, yield); err != nil {
+		return result, explain(err)
+	}
+	return e.send(ctx, run, yield)
 }
 
-// chosen gives the ids that the request means, oldest first where it chooses by
-// status.
-func (e *Engine) chosen(ctx context.Context, r ReplayRequest) ([]string, error) {
-	var filter state.Filter
-	if r.Dead {
-		filter.Status = append(filter.Status, state.Dead)
+func tellPlan(plan ReplayPlan, rows []ReplayRow, yield func(ReplayRow) error) error {
+	if plan.Events > 0 {
+		if err := yield(ReplayRow{Plan: &plan}); err != nil {
+			return err
+		}
 	}
-	if r.Missed {
-		filter.Status = append(filter.Status, state.Missed, state.Replaying)
-	}
-	ids := r.IDs
-	if len(filter.Status) == 0 {
-		return ids, nil
-	}
-	err := e.store.Events(ctx, filter, func(row state.Row) error {
-		ids = append(ids, row.Event.ID)
+	if len(rows) > rowsMost || plan.Events > rowsMost {
 		return nil
-	})
-	return ids, err
-}
-
-// plan queues the events, or with DryRun says what it would do, and gives the
-// ids that are to be waited for.
-func (e *Engine) plan(ids []string, r ReplayRequest, yield func(ReplayRow) error) ([]string, error) {
-	rows, err := e.requeue(ids, r)
-	if err != nil {
-		return nil, err
 	}
-	var planned []string
 	for _, row := range rows {
-		if row.Was == 0 {
-			return nil, unknown(row.ID)
-		}
-		if row.Queued {
-			planned = append(planned, row.ID)
-		}
-		if err := yield(ReplayRow{ID: row.ID, Status: row.Was.String(), Queued: row.Queued, Note: row.Note}); err != nil {
-			return nil, err
+		if err := yield(row); err != nil {
+			return err
 		}
 	}
-	return planned, nil
+	return nil
 }
 
-func (e *Engine) requeue(ids []string, r ReplayRequest) ([]state.Requeued, error) {
-	known, err := e.statuses(ids)
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range known {
-		if row.Was == 0 {
-			return nil, unknown(row.ID) // before anything is queued
-		}
-	}
-	if r.DryRun {
-		return known, nil
-	}
-	return e.store.Requeue(e.current().client.Now(), ids, "", r.Who)
+// unique drops repeated ids and keeps their order.
+func unique(ids []string) []string {
+	met := make(map[string]bool, len(ids))
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		again := met[id]
+		met[id] = true
+		return again
+	})
 }
 
-// statuses tells what the ids are now, as Requeue would find them.
-func (e *Engine) statuses(ids []string) ([]state.Requeued, error) {
-	rows := make([]state.Requeued, 0, len(ids))
-	for _, id := range ids {
-		row, err := e.store.Event(id)
-		if err != nil {
-			return nil, err
-		}
-		found := state.Requeued{ID: id}
-		if row != nil {
-			found.Was = row.Status
-			found.Queued = row.Status != state.Seen && row.Status != state.Ignored
-		}
-		rows = append(rows, found)
+// words says what was chosen, where the request does not.
+func (r ReplayRequest) words() string {
+	switch n := len(r.IDs); {
+	case r.What != "":
+		return r.What
+	case n == 1:
+		return printable(r.IDs[0])
+	case n > 1:
+		return fmt.Sprintf("%d named events", n)
+	case r.Dead && r.Missed:
+		return "--dead --missed"
+	case r.Dead:
+		return "--dead"
+	case r.Missed:
+		return "--missed"
 	}
-	return rows, nil
+	return "a range"
+}
+
+// send queues what is left of a plain run, and follows it to its end.
+func (e *Engine) send(ctx context.Context, run state.Run, yield func(ReplayRow) error) (Replayed, error) {
+	defer e.runs.take(run.ID)()
+	follow := e.newFollowing(run, yield)
+	for done := false; !done; {
+		var queued []state.Requeued
+		var err error
+		if queued, done, err = e.store.QueueRun(e.Now(), run.ID); err != nil {
+			return resultOf(run), explain(err)
+		}
+		e.current().replayer.Wake()
+		if err := follow.queued(queued); err != nil {
+			return resultOf(run), explain(err)
+		}
+		if err := ctx.Err(); err != nil {
+			return resultOf(run), explain(err)
+		}
+	}
+	result, err := follow.toEnd(ctx)
+	return result, explain(err)
 }
 
 // manualHeld tells why even a replay asked for by hand does not go out.
@@ -158,62 +166,6 @@ func (e *Engine) misconfigured() string {
 	return ""
 }
 
-// follow sends and waits until every planned event is seen, dead or ignored.
-func (e *Engine) follow(ctx context.Context, planned []string, result Replayed, yield func(ReplayRow) error) (Replayed, error) {
-	open := planned
-	for probe := true; ; probe = false {
-		if _, err := e.current().replayer.DrainManual(ctx, probe); err != nil {
-			return result, explain(err)
-		}
-		var err error
-		if open, err = e.finished(open, &result, yield); err != nil {
-			return result, explain(err)
-		}
-		result.Waiting = len(open)
-		if len(open) == 0 {
-			return result, result.differences()
-		}
-		if result.Held = e.standsStill(); result.Held != "" {
-			return result, exit.Errorf(exit.Differences, "they stay queued", "%s", result.Held)
-		}
-		if err := e.store.Err(); err != nil { // the daemon's replayer may have met it: nothing more will be sent
-			return result, explain(err)
-		}
-		if err := pause(ctx, e.untilDue()); err != nil {
-			return result, explain(err)
-		}
-	}
-}
-
-// finished yields the events that ended since the last look and gives the rest.
-func (e *Engine) finished(open []string, result *Replayed, yield func(ReplayRow) error) ([]string, error) {
-	var rest []string
-	for _, id := range open {
-		row, err := e.store.Event(id)
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case row == nil, row.Status == state.Ignored:
-			result.Ignored++
-		case row.Status == state.Seen:
-			result.Seen++
-		case row.Status == state.Dead:
-			result.Dead++
-		default:
-			rest = append(rest, id)
-			continue
-		}
-		if row == nil {
-			continue
-		}
-		if err := yield(ReplayRow{ID: id, Status: row.Status.String(), Note: heygen.CutURLs(row.Why)}); err != nil {
-			return nil, err
-		}
-	}
-	return rest, nil
-}
-
 func (r Replayed) differences() error {
 	if r.Dead == 0 {
 		return nil
@@ -231,7 +183,7 @@ type IgnoreRequest struct {
 // Ignore gives events up by hand. An id that is not known is an error before
 // anything is changed.
 func (e *Engine) Ignore(r IgnoreRequest) ([]ReplayRow, error) {
-	known, err := e.statuses(r.IDs)
+	known, err := e.store.Standing(r.IDs)
 	if err != nil {
 		return nil, explain(err)
 	}

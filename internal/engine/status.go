@@ -33,6 +33,7 @@ type Status struct {
 	Sources      []SourceStatus     `json:"sources"`
 	Walks        []WalkStatus       `json:"walks"`
 	Backfills    []BackfillStatus   `json:"backfills,omitempty"` // those that have not ended
+	Runs         []RunStatus        `json:"runs,omitempty"`      // likewise, replays by hand
 	State        StateStatus        `json:"state"`
 	Notices      *notify.Health     `json:"notices,omitempty"` // nil: nobody is told of trouble
 	Ping         *notify.PingHealth `json:"ping,omitempty"`    // nil: no dead man's switch
@@ -120,6 +121,9 @@ func (e *Engine) Status() (Status, error) {
 		return s, explain(err)
 	}
 	s.Notices, s.Ping = p.teller.Health(), p.ping.Health()
+	if err := e.fillRuns(&s); err != nil {
+		return s, explain(err)
+	}
 	s.NextPoll, s.NextSweep = p.schedule.Next(time.Now())
 	s.Verdict, s.Clean = s.words(e.held(), e.withheldHint(counts.Withheld))
 	return s, nil
@@ -250,6 +254,9 @@ func (s Status) words(held, withheld string) (string, bool) {
 	add(s.Counts[state.Listed.String()] > 0, "%d listed, which a source must tell", s.Counts[state.Listed.String()])
 	for _, b := range s.Backfills {
 		add(b.Confirmed && !b.UnderWay, "backfill %d stopped before its end", b.ID)
+	}
+	for _, r := range s.stoppedRuns() {
+		add(true, "run %d stopped before its end (`backstop replay --resume %d`)", r.Run, r.Run)
 	}
 	if len(parts) == 0 {
 		return "all clear: every settled event is seen", true

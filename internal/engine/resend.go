@@ -1,0 +1,278 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"backstop/internal/exit"
+	"backstop/internal/heygen"
+	"backstop/state"
+)
+
+// resend sends events from the listing: a forced run, or a shadow run to another
+// receiver. Both are found first, and kept with their data until they are sent.
+func (e *Engine) resend(ctx context.Context, r ReplayRequest, yield func(ReplayRow) error) (Replayed, error) {
+	warning, err := e.mayResend(r)
+	if err != nil {
+		return Replayed{}, err
+	}
+	if r.DryRun {
+		return e.rehearseResend(ctx, r, warning, yield)
+	}
+	run, err := e.store.BeginRun(e.Now(), state.Run{
+		Kind: r.kind(), Who: r.Who, What: r.words(), URL: heygen.CutURLs(r.To), Chosen: r.selection(),
+	}, r.IDs)
+	if err != nil {
+		return Replayed{}, explain(err)
+	}
+	return e.findAndSend(ctx, run, r, warning, yield)
+}
+
+// mayResend refuses what could not come to a good end before anything is read.
+func (e *Engine) mayResend(r ReplayRequest) (warning string, err error) {
+	cfg := e.current().cfg
+	if r.To == "" {
+		if cfg.Receiver.URL == "" && !r.DryRun {
+			return "", exit.Errorf(exit.Config, "set it, or name another receiver with --to", "receiver.url is empty: there is nowhere to send to")
+		}
+		return "", nil
+	}
+	plain, err := cfg.OtherReceiver(r.To)
+	if err != nil {
+		return "", exit.Errorf(exit.Usage, "correct the URL", "--to %w", err)
+	}
+	if plain {
+		warning = "--to is plain http to another host: anyone between can read it"
+	}
+	return warning, nil
+}
+
+// resumeResend takes up a forced or shadow run. The secret and the query of a
+// shadow run's URL were never stored: both are given again.
+func (e *Engine) resumeResend(ctx context.Context, run state.Run, r ReplayRequest, yield func(ReplayRow) error) (Replayed, error) {
+	if run.Kind == state.RunShadow && heygen.CutURLs(r.To) != run.URL {
+		return resultOf(run), exit.Errorf(exit.Usage, fmt.Sprintf("use --resume %d --to URL, and --secret-file as before", run.ID), "run %d goes to %s", run.ID, run.URL)
+	}
+	if run.Kind == state.RunForced {
+		r.To, r.Secret = "", ""
+	}
+	warning, err := e.mayResend(r)
+	if err != nil {
+		return resultOf(run), err
+	}
+	run, resumed, err := e.store.ResumeRun(e.Now(), run.ID, r.Who)
+	if err != nil {
+		return resultOf(run), explain(err)
+	}
+	if !resumed {
+		return resultOf(run), nothingLeft(run.ID)
+	}
+	return e.findAndSend(ctx, run, r, warning, yield)
+}
+
+// findAndSend brings a run from where it stands to its end.
+func (e *Engine) findAndSend(ctx context.Context, run state.Run, r ReplayRequest, warning string, yield func(ReplayRow) error) (Replayed, error) {
+	leave, ok := e.runs.takeAlone(run.ID)
+	if !ok {
+		return resultOf(run), exit.Errorf(exit.Failed, fmt.Sprintf("`backstop replay --watch %d` follows it", run.ID), "run %d is under way already", run.ID)
+	}
+	defer leave()
+	plan := ReplayPlan{Run: run.ID, Kind: string(run.Kind), To: run.URL, Warning: warning}
+	if err := e.findResends(ctx, run, &plan, yield); err != nil {
+		return e.resendResult(run.ID, 0), explain(err)
+	}
+	rows, err := e.planResends(ctx, run, &plan)
+	if err != nil {
+		return e.resendResult(run.ID, 0), explain(err)
+	}
+	gone, err := e.tellGone(run, &plan, yield)
+	if err == nil {
+		err = tellPlan(plan, rows, yield)
+	}
+	if err != nil || r.PlanOnly && plan.Events > 0 {
+		return e.resendResult(run.ID, gone), explain(err)
+	}
+	if run, err = e.store.ConfirmRun(e.Now(), run.ID); err != nil {
+		return e.resendResult(run.ID, gone), explain(err)
+	}
+	result, err := e.newResending(run, r, rows, yield).toEnd(ctx)
+	result.Gone = gone
+	if err == nil && gone > 0 {
+		err = exit.Errorf(exit.Failed, "what HeyGen does not list any more can't be sent", "%d of the named events are gone from the listing", gone)
+	}
+	return e.reported(run, result), explain(err)
+}
+
+// findResends fills a run with the events that it is to send, unless it has them.
+func (e *Engine) findResends(ctx context.Context, run state.Run, plan *ReplayPlan, yield func(ReplayRow) error) error {
+	if !run.Walked.IsZero() {
+		return nil
+	}
+	if run.Chosen.Dead || run.Chosen.Missed {
+		if err := e.copyChosen(ctx, run); err != nil {
+			return err
+		}
+		_, err := e.store.WalkedRun(e.Now(), run.ID)
+		return err
+	}
+	f, err := e.newFinder(run, yield)
+	if err != nil {
+		return err
+	}
+	if err := f.find(ctx); err != nil {
+		return err
+	}
+	plan.Skipped = f.skip
+	_, err = e.store.WalkedRun(e.Now(), run.ID)
+	return err
+}
+
+// copyChosen takes over what the state has itself.
+func (e *Engine) copyChosen(ctx context.Context, run state.Run) error {
+	var ids []string
+	err := e.eachUnfinished(ctx, run.Chosen, func(row state.Row) error {
+		if ids = append(ids, row.Event.ID); len(ids) < queueBite {
+			return nil
+		}
+		err := e.store.CopyResends(e.Now(), run.ID, ids)
+		ids = nil
+		return err
+	})
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	return e.store.CopyResends(e.Now(), run.ID, ids)
+}
+
+func (e *Engine) newFinder(run state.Run, yield func(ReplayRow) error) (*finder, error) {
+	f := &finder{e: e, kind: run.Kind, chosen: run.Chosen, since: run.Chosen.Since, show: progressMeter(yield)}
+	f.at = func(q heygen.Query) (state.HistoryWalk, error) { return e.store.RunWalk(run.ID, q) }
+	f.take = func(q heygen.Query, events []heygen.Event, walk state.HistoryWalk) (int, error) {
+		return e.store.PlanResends(state.ResendPages{Run: run.ID, Query: q, Events: events, Walk: walk, Now: e.Now()})
+	}
+	if run.Chosen.IDs == 0 {
+		return f, nil
+	}
+	ids, err := e.store.RunIDs(run.ID)
+	if err != nil {
+		return nil, err
+	}
+	open, wanted, since, err := e.named(ids)
+	if err != nil {
+		return nil, err
+	}
+	f.wanted, f.since = wanted, since
+	if len(open) > 0 {
+		if err := e.store.CopyResends(e.Now(), run.ID, idsOf(open)); err != nil {
+			return nil, err
+		}
+	}
+	return f, e.eachResend(run.ID, func(row state.Row) { delete(f.wanted, row.Event.ID) })
+}
+
+// progressMeter tells how far a replay is. What its walk looks for may be seen.
+func progressMeter(yield func(ReplayRow) error) *meter {
+	return newMeter(func(p BackfillProgress) error {
+		if p.Phase == "walk" {
+			p.Phase = "find"
+		}
+		return yield(ReplayRow{Progress: &p})
+	})
+}
+
+func idsOf(rows []state.Row) []string {
+	ids := make([]string, len(rows))
+	for i, row := range rows {
+		ids[i] = row.Event.ID
+	}
+	return ids
+}
+
+// eachResend calls fn with all that a run has found, sent or not.
+func (e *Engine) eachResend(id uint64, fn func(state.Row)) error {
+	for _, list := range []func(uint64, []byte) ([]state.Row, []byte, error){e.store.Resending, e.store.Resent} {
+		for after := []byte(nil); ; {
+			rows, next, err := list(id, after)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				fn(row)
+			}
+			if after = next; next == nil {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// planResends counts what waits in a run, and gives the rows of the first events.
+func (e *Engine) planResends(ctx context.Context, run state.Run, plan *ReplayPlan) (rows []ReplayRow, err error) {
+	now := e.Now()
+	for after := []byte(nil); ; {
+		found, next, err := e.store.Resending(run.ID, after)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range found {
+			plan.count(row.Event, row.Status, now)
+			if len(rows) <= rowsMost {
+				rows = append(rows, ReplayRow{ID: row.Event.ID, Status: standsAs(row.Status), Queued: true})
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if after = next; next == nil {
+			break
+		}
+	}
+	plan.Seconds = seconds(plan.Events, e.current().cfg.Replay.Rate)
+	return rows, nil
+}
+
+func standsAs(s state.Status) string {
+	if s == 0 {
+		return "unknown"
+	}
+	return s.String()
+}
+
+// tellGone tells of each named event that is in the listing no more.
+func (e *Engine) tellGone(run state.Run, plan *ReplayPlan, yield func(ReplayRow) error) (gone int, err error) {
+	ids, err := e.store.RunIDs(run.ID)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	found := make(map[string]bool, len(ids))
+	if err := e.eachResend(run.ID, func(row state.Row) { found[row.Event.ID] = true }); err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		if found[id] {
+			continue
+		}
+		gone++
+		if err := yield(goneRow(id)); err != nil {
+			return gone, err
+		}
+	}
+	plan.Gone = gone
+	return gone, nil
+}
+
+func goneRow(id string) ReplayRow {
+	return ReplayRow{ID: printable(id), Status: "gone", Note: "it is gone from the listing: HeyGen does not have it any more"}
+}
+
+// resendResult is what a run has come to before its end.
+func (e *Engine) resendResult(id uint64, gone int) Replayed {
+	run, err := e.store.Run(id)
+	if err != nil {
+		return Replayed{Run: id, Gone: gone}
+	}
+	result := resultOf(run)
+	result.Gone = gone
+	return result
+}

@@ -1,0 +1,454 @@
+package state
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"backstop/internal/heygen"
+)
+
+// Resends is what a forced or shadow run has to send, as a Replayer takes it. Each run has one at a time, which belongs to
+// whoever sends it; its methods may be called from several goroutines.
+//
+// An intent is written before each POST, as in the ordinary queue. What of a forced run arrived is told in the ledger; a
+// shadow run leaves the events as they are, and what it learns of its receiver is kept in memory.
+type Resends struct {
+	s      *Store
+	id     uint64
+	shadow bool
+
+	mu       sync.Mutex
+	flying   map[string]*record // guarded by mu; without their data
+	receiver Receiver           // guarded by mu; of a shadow run
+}
+
+// Resends gives the queue of a run.
+func (s *Store) Resends(r Run) *Resends {
+	return &Resends{s: s, id: r.ID, shadow: r.Kind == RunShadow, flying: make(map[string]*record)}
+}
+
+// Receiver is what was learned about the receiver that the run sends to.
+func (q *Resends) Receiver() Receiver {
+	if !q.shadow {
+		return q.s.Receiver()
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.receiver.clone()
+}
+
+// Paired is true: a person asked for all that a run sends.
+func (q *Resends) Paired() bool { return true }
+
+// Counts tells how many events wait, as missed ones.
+func (q *Resends) Counts() (c Counts) {
+	if r, err := q.s.Run(q.id); err == nil {
+		c.Status = map[Status]int64{Missed: r.Waiting}
+	}
+	return c
+}
+
+// Claim is [Store.Claim] for the run: the oldest event that is due, whose entity is in no flight, here or in the ordinary
+// queue, and has no older one that waits in the run. One of a forced run that turns out to be unfinished goes to the ordinary
+// queue instead, and is sent from there. Manual, Lane and Asked of the rules don't count.
+func (q *Resends) Claim(r ClaimRules) (c *Claim, wait time.Duration, err error) {
+	for {
+		var key []byte
+		err := q.s.view(func(t *tx) error {
+			key, wait = q.pick(t, r)
+			return nil
+		})
+		if err != nil || key == nil {
+			return nil, wait, err
+		}
+		gone := false
+		err = q.s.update(false, func(t *tx) error {
+			c, gone, err = q.intend(t, r, key)
+			return err
+		})
+		if err != nil {
+			return nil, 0, fmt.Errorf("claim for run %d: %w", q.id, err)
+		}
+		if c != nil || gone {
+			return c, 0, nil
+		}
+	}
+}
+
+// pick chooses the key of the next event.
+func (q *Resends) pick(t *tx, r ClaimRules) (key []byte, wait time.Duration) {
+	b := t.sub(bucketResends, q.id)
+	if b == nil {
+		return nil, 0
+	}
+	var soonest, tried time.Time
+	held := make(map[string]bool) // entities of which an older event waits
+	c := b.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		one, ok := resend(k, v, false)
+		if !ok {
+			return slices.Clone(k), 0 // to be moved out of the way
+		}
+		last := time.Time{}
+		if a := one.last(); a != nil {
+			last = a.At
+		}
+		switch {
+		case r.Exclude[one.id]:
+		case one.due.After(r.Now):
+			if soonest.IsZero() || one.due.Before(soonest) {
+				soonest = one.due
+			}
+		case one.entity != "" && held[one.entity], q.busy(t, one):
+		case key == nil || last.Before(tried):
+			key, tried = slices.Clone(k), last
+			if !r.Probe || tried.IsZero() {
+				return key, 0
+			}
+		}
+		held[one.entity] = true
+	}
+	if key == nil && !soonest.IsZero() {
+		wait = max(soonest.Sub(r.Now), time.Millisecond)
+	}
+	return key, wait
+}
+
+// Due is [Store.Due] for the run, but that it gives the first in turn alone, without its data.
+func (q *Resends) Due(r ClaimRules, _ int) (events []heygen.Event, err error) {
+	err = q.s.view(func(t *tx) error {
+		if key, _ := q.pick(t, r); key != nil {
+			events = append(events, heygen.Event{ID: placeOf(key).id})
+		}
+		return nil
+	})
+	return events, err
+}
+
+// Claimed is Replaying: whatever becomes known of an event meanwhile, it was asked for.
+func (q *Resends) Claimed(string) (Status, error) { return Replaying, nil }
+
+// busy reports whether an attempt for the event or its entity is under way.
+func (q *Resends) busy(t *tx, r *record) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.flying[r.id] != nil {
+		return true
+	}
+	for _, f := range q.flying {
+		if r.entity != "" && f.entity == r.entity {
+			return true
+		}
+	}
+	return !q.shadow && (t.flies(r.id) || t.entityFlies(heygen.HashEntity(r.entity)))
+}
+
+// intend checks the choice again and writes the intent down. gone says that the run was cancelled.
+func (q *Resends) intend(t *tx, rules ClaimRules, key []byte) (c *Claim, gone bool, err error) {
+	run, err := t.run(q.id)
+	if err != nil {
+		return nil, false, err
+	}
+	b := t.sub(bucketResends, q.id)
+	if b == nil || !run.Cancelled.IsZero() || run.Ready.IsZero() {
+		return nil, true, nil
+	}
+	sealed := b.Get(key)
+	if sealed == nil {
+		return nil, false, nil
+	}
+	r, ok := resend(key, sealed, true)
+	if !ok {
+		return nil, false, t.spoilResend(run, key)
+	}
+	if r.due.After(rules.Now) || q.busy(t, r) {
+		return nil, false, nil
+	}
+	if moved, err := q.toQueue(t, rules.Now, run, r); moved || err != nil {
+		return nil, false, err
+	}
+	number := b
+	if !q.shadow {
+		number = t.bucket(bucketOpen) // attempts at one receiver are counted together
+	}
+	seq, err := number.NextSequence()
+	if err != nil {
+		return nil, false, fmt.Errorf("number the attempt: %w", err)
+	}
+	c = r.intend(rules, seq)
+	q.fly(t, r)
+	return c, false, t.put(b, key, r.encode())
+}
+
+// intend counts an attempt of a resend and times the next one.
+func (r *record) intend(rules ClaimRules, seq uint64) *Claim {
+	if last := r.last(); last != nil && last.Open {
+		last.Open, last.Error = false, interrupted
+	}
+	c := &Claim{
+		Event: r.event(), Attempt: r.sent + 1, Seq: seq, Reason: ReasonForced, Why: r.why, Listed: r.listed,
+		History: slices.Clone(r.attempts),
+	}
+	r.sent++
+	r.attempts = addAttempt(r.attempts, Attempt{At: rules.Now, Seq: seq, Open: true})
+	r.due = rules.Now.Add(rules.next(c.Attempt))
+	r.status = Replaying
+	return c
+}
+
+// toQueue hands an event that is unfinished over to the ordinary queue: it is not sent twice.
+func (q *Resends) toQueue(t *tx, now time.Time, run Run, r *record) (moved bool, err error) {
+	if q.shadow {
+		return false, nil
+	}
+	old, changed, err := t.reopen(r.id)
+	if err != nil || old == nil || old.status == Seen { // a twin is sent as what is seen is
+		return false, err
+	}
+	run.Waiting--
+	if err := t.putRun(run); err != nil {
+		return true, err
+	}
+	if err := t.handOver(run.ID, r); err != nil {
+		return true, err
+	}
+	_, err = t.requeue(now, requeue{who: run.Who, run: run.ID, act: run.Act, reason: ReasonForced})(t, old, changed)
+	return true, err
+}
+
+// handOver notes among what a run has done with that the ordinary queue sends an event.
+func (t *tx) handOver(id uint64, r *record) error {
+	resent, err := t.makeSub(bucketResent, id)
+	if err != nil {
+		return err
+	}
+	key, told := r.place().key(), *r
+	told.status, told.data = Missed, nil
+	return errors.Join(t.put(resent, key, told.encode()), t.delete(t.sub(bucketResends, id), key))
+}
+
+func (q *Resends) fly(t *tx, r *record) {
+	if !q.shadow {
+		t.fly(r.id, flight{entity: heygen.HashEntity(r.entity), created: r.created})
+	}
+	flown := *r
+	flown.data = nil
+	t.after(func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.flying[r.id] = &flown
+	})
+}
+
+// land ends the flight of an event and returns it as it was claimed.
+func (q *Resends) land(t *tx, id string) *record {
+	if !q.shadow {
+		t.land(id)
+	}
+	t.after(func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		delete(q.flying, id)
+	})
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := q.flying[id]
+	if r == nil {
+		return nil
+	}
+	flown := *r
+	flown.attempts = slices.Clone(r.attempts)
+	return &flown
+}
+
+// Settle is [Store.Settle] for the run.
+//
+// A crash before the commit leaves the attempt open, and the event is sent again when the run is resumed.
+func (q *Resends) Settle(o Outcome) (status Status, err error) {
+	err = q.s.update(false, func(t *tx) error {
+		status, err = q.settle(t, o)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("settle %q of run %d: %w", o.ID, q.id, err)
+	}
+	return status, nil
+}
+
+func (q *Resends) settle(t *tx, o Outcome) (Status, error) {
+	r := q.land(t, o.ID)
+	if err := q.learn(t, o.Receiver); err != nil || r == nil {
+		return 0, err
+	}
+	run, err := t.run(q.id)
+	if err != nil {
+		return 0, err
+	}
+	r.attempts = closeAttempt(r.attempts, o.Attempt)
+	r.status, r.why, r.due = o.Status, o.Why, o.Due
+	if o.Status == Replaying {
+		return q.again(t, r)
+	}
+	if o.Status == Seen && !q.shadow {
+		if err := t.arrived(o.Now, run, r); err != nil {
+			return 0, err
+		}
+		if run, err = t.run(q.id); err != nil {
+			return 0, err
+		}
+	}
+	return o.Status, q.done(t, o, run, r)
+}
+
+// learn keeps what an answer told about the receiver.
+func (q *Resends) learn(t *tx, receiver *Receiver) error {
+	if receiver == nil {
+		return nil
+	}
+	if !q.shadow {
+		return t.setReceiver(*receiver)
+	}
+	t.after(func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.receiver = receiver.clone()
+	})
+	return nil
+}
+
+// again leaves an event to be tried once more, unless its run was cancelled.
+func (q *Resends) again(t *tx, r *record) (Status, error) {
+	b, key := t.sub(bucketResends, q.id), r.place().key()
+	if b == nil {
+		return Replaying, nil
+	}
+	stored, ok := resend(key, b.Get(key), true)
+	if !ok {
+		return Replaying, nil
+	}
+	r.data = stored.data
+	return Replaying, t.put(b, key, r.encode())
+}
+
+// done moves an event to those that a run has done with; its data goes.
+func (q *Resends) done(t *tx, o Outcome, run Run, r *record) error {
+	b, key := t.sub(bucketResends, q.id), r.place().key()
+	resent, err := t.makeSub(bucketResent, q.id)
+	if err != nil {
+		return err
+	}
+	if b != nil && b.Get(key) != nil {
+		run.Waiting--
+		err = t.delete(b, key)
+	} else { // the run was cancelled meanwhile
+		run.Left, run.Dropped = run.Left-1, run.Dropped-1
+	}
+	if o.Status == Seen {
+		run.Seen++
+	} else {
+		run.Dead++
+		q.gaveUp(t, r)
+	}
+	r.data, r.at = nil, o.Now
+	return errors.Join(err, t.put(resent, key, r.encode()), t.endRun(o.Now, run))
+}
+
+// gaveUp tells that a forced replay ended without success; the event stands as it did.
+func (q *Resends) gaveUp(t *tx, r *record) {
+	if !q.shadow {
+		t.moved(Change{Type: r.kind, Created: r.created, From: Replaying, To: Dead})
+	}
+}
+
+// Release takes an intent back whose attempt was never sent; the event is due again at due.
+func (q *Resends) Release(id string, due time.Time) error {
+	err := q.s.update(false, func(t *tx) error {
+		r := q.land(t, id)
+		if r == nil {
+			return nil
+		}
+		r.attempts = r.attempts[:max(0, len(r.attempts)-1)]
+		r.sent--
+		r.due = due
+		_, err := q.again(t, r)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("take the attempt of %q back: %w", id, err)
+	}
+	return nil
+}
+
+// arrived notes in the ledger that the receiver took an event of a forced run. Of one that the state knows only from a
+// report, or that lies below the floor, only the run tells.
+func (t *tx) arrived(now time.Time, run Run, r *record) error {
+	t.replayed(r.fact, now)
+	old, err := t.open(r.id)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		told := *old
+		told.attempts, told.acts = joinAttempts(old.attempts, r.attempts), addAct(old.acts, run.Act)
+		return t.finish(now, &told, ending{status: Seen, proof: Replay, at: now, why: r.why})
+	}
+	p := r.place()
+	l, ok, err := t.ledgerLine(p)
+	if err != nil {
+		return err
+	}
+	if ok {
+		return t.arrivedAgain(now, run, r, l)
+	}
+	if t.waits(r.id) || p.created.IsZero() || p.created.Before(t.s.Floor()) {
+		return nil
+	}
+	return t.arrivedFirst(now, run, r)
+}
+
+// arrivedAgain adds the attempts to the story of a finished event.
+func (t *tx) arrivedAgain(now time.Time, run Run, r *record, l line) error {
+	before, p := l, r.place()
+	if l.status == Ignored || Replay.Stronger(l.proof) {
+		l.status, l.proof, l.at = Seen, Replay, now
+		l.flags &^= flagTwin | flagContent
+	}
+	d := t.storyAt(p)
+	d.attempts, d.acts = joinAttempts(d.attempts, r.attempts), addAct(d.acts, run.Act)
+	d.created, d.entity = cmp.Or(d.created, r.createdText), cmp.Or(d.entity, r.entity)
+	if err := t.putStory(p, d); err != nil {
+		return err
+	}
+	l.flags |= flagDetails
+	t.landed(t.typeName(l.kind), p.created, l.status, Seen)
+	return t.putLine(now, p, &before, l)
+}
+
+// arrivedFirst makes the ledger line of an event that had none.
+func (t *tx) arrivedFirst(now time.Time, run Run, r *record) error {
+	l, err := t.newLine(r.event(), r.fact, r.entity, Seen, Replay, now)
+	if err != nil {
+		return err
+	}
+	l.listed, l.flags = r.listed, flagDetails
+	d := storyOf(r)
+	d.acts = addAct(nil, run.Act)
+	if err := t.putStory(r.place(), d); err != nil {
+		return err
+	}
+	t.moved(Change{Type: r.kind, Created: r.created, To: Seen, Proof: Replay, At: now, Tried: true, Landed: Seen})
+	t.remember(r.id, finished{created: r.created, status: Seen})
+	return t.putLine(now, r.place(), nil, l)
+}
+
+func joinAttempts(list, more []Attempt) []Attempt {
+	list = slices.Clone(list)
+	for _, a := range more {
+		list = addAttempt(list, a)
+	}
+	return list
+}

@@ -1,0 +1,317 @@
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"backstop/internal/heygen"
+)
+
+// ErrNoRun says that there is no run of that number.
+var ErrNoRun = errors.New("there is no such run")
+
+// RunKind is what a replay run does.
+type RunKind string
+
+// The kinds of runs.
+const (
+	RunReplay RunKind = "replay" // unfinished events, by the ordinary queue
+	RunForced RunKind = "forced" // also what is finished: sent again from the listing
+	RunShadow RunKind = "shadow" // to another receiver, which leaves the events as they are
+)
+
+// Selection is what a person chose to have sent.
+type Selection struct {
+	Dead   bool      `json:"dead,omitempty"`
+	Missed bool      `json:"missed,omitempty"` // missed and replaying
+	Since  time.Time `json:"since,omitzero"`   // inclusive; zero: no bound
+	Until  time.Time `json:"until,omitzero"`   // exclusive; zero: no bound
+	Types  []string  `json:"event_types,omitempty"`
+	Entity string    `json:"entity_id,omitempty"`
+	Limit  int       `json:"limit,omitempty"` // the oldest ones; 0: all
+	IDs    int       `json:"ids,omitempty"`   // how many were named; they are stored beside the run
+}
+
+// Filter is a selection as a filter of unfinished events: missed, replaying and dead ones, where no status was named.
+func (s Selection) Filter() Filter {
+	f := Filter{Since: s.Since, Until: s.Until, Type: s.Types, Entity: s.Entity, Limit: s.Limit}
+	if s.Missed || !s.Dead {
+		f.Status = append(f.Status, Missed, Replaying)
+	}
+	if s.Dead || !s.Missed {
+		f.Status = append(f.Status, Dead)
+	}
+	return f
+}
+
+// Run is one replay that a person asked for, be it of one event or of ten thousand. An event of it is waiting, or seen, dead
+// or ignored, or was left: taken back by a cancel or a restore, or taken over by a later run.
+type Run struct {
+	ID        uint64    `json:"-"`
+	Kind      RunKind   `json:"kind"`
+	Who       string    `json:"who"`
+	What      string    `json:"what"`          // the selection in words
+	URL       string    `json:"url,omitempty"` // of a shadow run's receiver, without the query
+	Chosen    Selection `json:"chosen"`
+	Act       uint64    `json:"act,omitempty"` // the number of the manual act that began it
+	Begun     time.Time `json:"begun"`
+	Walked    time.Time `json:"walked,omitzero"`    // forced, shadow: all that was chosen was found in the listing, or is gone; zero: not yet
+	Confirmed time.Time `json:"confirmed,omitzero"` // a person agreed to the plan; zero: not yet
+	Ready     time.Time `json:"ready,omitzero"`     // everything chosen is queued; zero: not yet
+	Cancelled time.Time `json:"cancelled,omitzero"`
+	Ended     time.Time `json:"ended,omitzero"`  // nothing waits any more
+	After     []byte    `json:"after,omitempty"` // how far the selection is queued, as a place
+	Taken     int       `json:"taken,omitempty"` // how many events were queued of the selection
+	Planned   int64     `json:"planned"`
+	Waiting   int64     `json:"waiting"`
+	Seen      int64     `json:"seen"`
+	Dead      int64     `json:"dead"`
+	Ignored   int64     `json:"ignored"`
+	Left      int64     `json:"left"`
+	Dropped   int64     `json:"dropped,omitempty"` // of those left: taken out of a forced or shadow run by a cancel
+}
+
+// BeginRun makes a run and notes in its transaction that a person did so. Ids, for a selection by ids, are stored with it.
+// With an act of n events the run's own number goes into the act.
+//
+// A crash before the commit leaves none; the person asks again.
+func (s *Store) BeginRun(now time.Time, r Run, ids []string) (Run, error) {
+	ids = unique(ids)
+	err := s.update(true, func(t *tx) error {
+		id, err := t.bucket(bucketRuns).NextSequence()
+		if err != nil {
+			return err
+		}
+		r.ID, r.Begun, r.Act, r.Chosen.IDs = id, now.UTC(), t.nextAct(), len(ids)
+		if err := t.act(now, r.Who, fmt.Sprintf("%s (run %d): %s", r.Kind.verb(), id, r.What), int(r.Planned)); err != nil {
+			return err
+		}
+		if len(ids) > 0 {
+			if err := t.putJSON(bucketRuns, runKey(id, runIDs), ids); err != nil {
+				return err
+			}
+		}
+		return t.putRun(r)
+	})
+	if err != nil {
+		return Run{}, fmt.Errorf("begin a run: %w", err)
+	}
+	return r, nil
+}
+
+// verb is what a person did, for the acts.
+func (k RunKind) verb() string {
+	switch k {
+	case RunForced:
+		return "forced replay"
+	case RunShadow:
+		return "shadow replay"
+	}
+	return "replay"
+}
+
+// Behind a run's number, a key of the bucket runs says what else belongs to the run.
+const (
+	runIDs  = "i" // the ids that were named
+	runWalk = "w" // ‖ query: how far the listing was read
+)
+
+func runKey(id uint64, what string) []byte { return append(appendNumber(nil, id), what...) }
+
+// Runs lists the runs, oldest first; ended ones are kept for retention.
+func (s *Store) Runs() (list []Run, err error) {
+	err = s.view(func(t *tx) error { return t.runs(func(r Run) { list = append(list, r) }) })
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	return list, nil
+}
+
+// Run returns one run, or ErrNoRun.
+func (s *Store) Run(id uint64) (r Run, err error) {
+	err = s.view(func(t *tx) error { r, err = t.run(id); return err })
+	return r, err
+}
+
+// RunIDs are the ids that a run was asked for, in that order; none for one that was chosen otherwise.
+func (s *Store) RunIDs(id uint64) (ids []string, err error) {
+	err = s.view(func(t *tx) error { ids, err = t.runIDs(id); return err })
+	return ids, err
+}
+
+func (t *tx) runIDs(id uint64) (ids []string, err error) {
+	payload, ok, err := t.get(t.bucket(bucketRuns), runKey(id, runIDs))
+	if err != nil || !ok {
+		return nil, err
+	}
+	return ids, json.Unmarshal(payload, &ids)
+}
+
+// runs calls fn with every run. The bucket also has what belongs to each: those keys are longer.
+func (t *tx) runs(fn func(Run)) error {
+	var failed error
+	t.each(t.bucket(bucketRuns), func(key, payload []byte) bool {
+		if len(key) != 8 {
+			return true
+		}
+		r := Run{ID: numberAt(key)}
+		if failed = json.Unmarshal(payload, &r); failed == nil {
+			fn(r)
+		}
+		return failed == nil
+	})
+	return failed
+}
+
+func (t *tx) run(id uint64) (Run, error) {
+	r := Run{ID: id}
+	payload, ok, err := t.get(t.bucket(bucketRuns), appendNumber(nil, id))
+	if err != nil || !ok {
+		return r, errors.Join(err, ErrNoRun)
+	}
+	if err := json.Unmarshal(payload, &r); err != nil {
+		return r, fmt.Errorf("read a run: %w", err)
+	}
+	return r, nil
+}
+
+func (t *tx) putRun(r Run) error { return t.putJSON(bucketRuns, appendNumber(nil, r.ID), r) }
+
+// changeRun has fn change a run in a transaction of its own.
+func (s *Store) changeRun(id uint64, what string, fn func(t *tx, r *Run) error) (r Run, err error) {
+	err = s.update(false, func(t *tx) error {
+		if r, err = t.run(id); err != nil {
+			return err
+		}
+		if err := fn(t, &r); err != nil {
+			return err
+		}
+		return t.putRun(r)
+	})
+	if err != nil {
+		return Run{}, fmt.Errorf("%s run %d: %w", what, id, err)
+	}
+	return r, nil
+}
+
+// fate is what became of an event of a run.
+type fate int
+
+const (
+	fateNone fate = iota // it is of no run
+	fateWaiting
+	fateSeen
+	fateDead
+	fateIgnored
+	fateLeft
+)
+
+// count is the counter of a fate; nil for none.
+func (r *Run) count(f fate) *int64 {
+	return map[fate]*int64{fateWaiting: &r.Waiting, fateSeen: &r.Seen, fateDead: &r.Dead, fateIgnored: &r.Ignored, fateLeft: &r.Left}[f]
+}
+
+// fate of an unfinished event in its run. What is not manual any more was taken back.
+func (r *record) fate() fate {
+	switch {
+	case r == nil || r.run == 0:
+		return fateNone
+	case !r.manual:
+		return fateLeft
+	case r.status == Dead:
+		return fateDead
+	}
+	return fateWaiting
+}
+
+func endFate(status Status) fate {
+	if status == Ignored {
+		return fateIgnored
+	}
+	return fateSeen
+}
+
+// runOpen keeps the counters of runs in step with an unfinished event: old is nil where it is new.
+func (t *tx) runOpen(now time.Time, old, r *record) error {
+	from, to := old.fate(), r.fate()
+	switch {
+	case from == fateNone || old.run == r.run:
+		return t.runMoved(now, r.run, from, to)
+	}
+	return errors.Join(t.runMoved(now, old.run, from, fateLeft), t.runMoved(now, r.run, fateNone, to))
+}
+
+// runMoved counts one event of a run from one fate to another. What a run has ended with stays.
+func (t *tx) runMoved(now time.Time, id uint64, from, to fate) error {
+	if id == 0 || from == to {
+		return nil
+	}
+	r, err := t.run(id)
+	if errors.Is(err, ErrNoRun) || errors.Is(err, errBadRecord) || err == nil && !r.Ended.IsZero() {
+		return nil // pruned, or damaged: an event must not wait for what only counts it
+	}
+	if err != nil {
+		return err
+	}
+	if n := r.count(from); n != nil && *n > 0 {
+		*n--
+	}
+	if n := r.count(to); n != nil {
+		*n++
+	}
+	return t.endRun(now, r)
+}
+
+// endRun stores a run, and ends it where nothing of it waits any more.
+func (t *tx) endRun(now time.Time, r Run) error {
+	over := !r.Ready.IsZero() || !r.Cancelled.IsZero()
+	if over && r.Waiting == 0 && r.Ended.IsZero() {
+		r.Ended = later(now.UTC(), later(r.Cancelled, r.Ready))
+		if err := t.dropResends(r.ID); err != nil {
+			return err
+		}
+	}
+	return t.putRun(r)
+}
+
+// expireRuns deletes the runs that ended before a time, with all that belongs to them.
+func (t *tx) expireRuns(before time.Time) error {
+	var old []uint64
+	err := t.runs(func(r Run) {
+		if !r.Ended.IsZero() && r.Ended.Before(before) {
+			old = append(old, r.ID)
+		}
+	})
+	for _, id := range old {
+		err = errors.Join(err, t.dropRun(id))
+	}
+	return err
+}
+
+func (t *tx) dropRun(id uint64) error {
+	if err := errors.Join(t.dropResends(id), t.dropSub(bucketResent, id), t.dropWalks(id)); err != nil {
+		return err
+	}
+	return errors.Join(t.delete(t.bucket(bucketRuns), runKey(id, runIDs)), t.delete(t.bucket(bucketRuns), appendNumber(nil, id)))
+}
+
+// RunWalk returns how far a run has read a query; the zero HistoryWalk before its first page.
+func (s *Store) RunWalk(id uint64, q heygen.Query) (w HistoryWalk, err error) {
+	err = s.view(func(t *tx) error {
+		payload, ok, err := t.get(t.bucket(bucketRuns), runWalkKey(id, q))
+		if errors.Is(err, errBadRecord) || !ok {
+			return nil // as if it had been interrupted before its first commit
+		}
+		return json.Unmarshal(payload, &w)
+	})
+	if err != nil {
+		return HistoryWalk{}, fmt.Errorf("position of run %d: %w", id, err)
+	}
+	return w, nil
+}
+
+func runWalkKey(id uint64, q heygen.Query) []byte {
+	return append(runKey(id, runWalk), queryKey(q)...)
+}

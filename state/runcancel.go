@@ -1,0 +1,210 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// CancelRun takes back what a run has not sent: missed events go back to being sent by themselves, and what was dead is dead
+// again, with its reason. What is in flight is left to land. Of a forced or shadow run all that waits is dropped. Cancelling
+// again finishes what a crash has left of it.
+//
+// It takes several transactions. After a crash between them the run is cancelled, and some of its events are queued still: the
+// next pass takes them back.
+func (s *Store) CancelRun(now time.Time, id uint64, who string) (Run, error) {
+	r, err := s.changeRun(id, "cancel", func(t *tx, r *Run) error {
+		if !r.Ended.IsZero() || !r.Cancelled.IsZero() {
+			return nil
+		}
+		r.Cancelled = now.UTC()
+		r.Dropped = int64(t.resendCount(id))
+		r.Left, r.Waiting = r.Left+r.Dropped, r.Waiting-r.Dropped
+		if err := errors.Join(t.dropResends(id), t.dropWalks(id)); err != nil {
+			return err
+		}
+		r.Walked = time.Time{}
+		if r.Waiting == 0 {
+			r.Ended = now.UTC()
+		}
+		return t.act(now, who, fmt.Sprintf("cancel run %d", id), int(r.Left+r.Waiting))
+	})
+	if err != nil {
+		return r, err
+	}
+	if err := s.takeBack(now, id); err != nil {
+		return r, err
+	}
+	return s.Run(id)
+}
+
+// takeBack takes back, a bite at a time, what a cancelled run has queued.
+func (s *Store) takeBack(now time.Time, id uint64) error {
+	for _, stage := range []byte{stageLive, stageOld} {
+		for from, more := (place{}), true; more; {
+			err := s.update(false, func(t *tx) (err error) {
+				from, more, err = t.takeBackFrom(now, id, stage, from)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("take back events of run %d: %w", id, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *tx) takeBackFrom(now time.Time, id uint64, stage byte, from place) (next place, more bool, err error) {
+	var queued []string
+	n := 0
+	t.stageRows(stage, from, func(p place, e entry) bool {
+		n++
+		next = place{p.created, p.id + "\x00"} // the place right behind
+		if e.manual && !t.flies(p.id) {
+			queued = append(queued, p.id)
+		}
+		return n < 10*runBite && len(queued) < runBite
+	})
+	for _, one := range queued {
+		old, r, err := t.reopen(one)
+		if err != nil {
+			return from, false, err
+		}
+		if old == nil || old.run != id {
+			continue
+		}
+		r.takeBack(now)
+		if err := t.saveOpen(old, r); err != nil {
+			return from, false, err
+		}
+	}
+	return next, n > 0, nil
+}
+
+// takeBack makes of a queued event what it was before. One that was tried meanwhile is only dead again, or goes on being
+// tried by itself.
+func (r *record) takeBack(now time.Time) {
+	r.manual = false
+	untried := r.status == Missed
+	switch {
+	case r.was == Dead:
+		r.status, r.why, r.due, r.at = Dead, r.wasWhy, time.Time{}, now
+	case untried && r.wasWithheld:
+		r.withheld, r.why, r.due = true, r.wasWhy, time.Time{}
+	case untried && (r.was == Settling || r.was == Listed):
+		r.status, r.why, r.due, r.at = r.was, r.wasWhy, time.Time{}, now
+	case untried && r.was != 0:
+		r.why = r.wasWhy
+	}
+	r.was, r.wasWhy, r.wasWithheld = 0, "", false
+}
+
+// tidyRuns takes back what a cancelled run has queued still, for a crash ended the cancel.
+func (s *Store) tidyRuns(now time.Time) error {
+	runs, err := s.Runs()
+	for _, r := range runs {
+		if !r.Cancelled.IsZero() && r.Ended.IsZero() {
+			err = errors.Join(err, s.takeBack(now, r.ID))
+		}
+	}
+	return err
+}
+
+// takenBack takes an event back whose attempt has landed while its run was cancelled.
+func (t *tx) takenBack(now time.Time, r *record) {
+	if !r.manual || r.run == 0 {
+		return
+	}
+	if run, err := t.run(r.run); err == nil && !run.Cancelled.IsZero() {
+		r.takeBack(now)
+	}
+}
+
+// ResumeRun takes up a run that was cancelled or interrupted: what it has left is queued again, and what it has not come to
+// is open to QueueRun. It returns the run as it is then, and whether there was anything to take up.
+//
+// It takes several transactions. After a crash between them it is resumed again.
+func (s *Store) ResumeRun(now time.Time, id uint64, who string) (run Run, resumed bool, err error) {
+	run, err = s.changeRun(id, "resume", func(t *tx, r *Run) error {
+		resumed = r.resumable()
+		if !resumed {
+			return nil
+		}
+		if !r.Cancelled.IsZero() && r.Kind != RunReplay { // what was dropped is read from the listing anew
+			r.Left, r.Planned, r.Dropped = r.Left-r.Dropped, r.Planned-r.Dropped, 0
+			r.Ready = time.Time{}
+		}
+		r.Cancelled, r.Ended = time.Time{}, time.Time{}
+		if r.Kind != RunReplay && r.Confirmed.IsZero() {
+			return nil // it was begun just now, and a person agrees to it
+		}
+		r.Act = t.nextAct()
+		return t.act(now, who, fmt.Sprintf("resume run %d", id), int(r.Left+r.Waiting))
+	})
+	if err != nil || !resumed || run.Kind == RunShadow {
+		return run, resumed, err
+	}
+	if err := s.queueLeft(now, run); err != nil {
+		return run, resumed, err
+	}
+	run, err = s.changeRun(id, "resume", func(_ *tx, r *Run) error {
+		if !r.Ready.IsZero() && r.Waiting == 0 {
+			r.Ended = now.UTC()
+		}
+		return nil
+	})
+	return run, resumed, err
+}
+
+// resumable reports whether anything is left of a run.
+func (r *Run) resumable() bool {
+	return r.Ended.IsZero() || !r.Cancelled.IsZero() || r.Left > 0
+}
+
+// queueLeft queues again, a bite at a time, the events that a run has left and that no other run has taken over.
+func (s *Store) queueLeft(now time.Time, run Run) error {
+	for _, stage := range []byte{stageLive, stageOld, stageDead, stageSettling, stageListed} {
+		for from, more := (place{}), true; more; {
+			err := s.update(false, func(t *tx) (err error) {
+				from, more, err = t.queueLeftFrom(now, run, stage, from)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("queue what run %d has left: %w", run.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *tx) queueLeftFrom(now time.Time, run Run, stage byte, from place) (next place, more bool, err error) {
+	var left []string
+	t.stageRows(stage, from, func(p place, e entry) bool {
+		next, more = place{p.created, p.id + "\x00"}, true
+		if !e.manual {
+			left = append(left, p.id)
+		}
+		return len(left) < runBite
+	})
+	for _, id := range left {
+		r, err := t.readOpen(id, false)
+		if err != nil {
+			return from, false, err
+		}
+		if r == nil || r.run != run.ID {
+			continue
+		}
+		if _, err := t.handOne(id, nil, t.requeue(now, requeue{who: run.Who, run: run.ID, act: run.Act, reason: run.reason()})); err != nil {
+			return from, false, fmt.Errorf("event %q: %w", id, err)
+		}
+	}
+	return next, more, nil
+}
+
+// reason is what the events of a run are said to be sent for; "": what each is queued for.
+func (r *Run) reason() Reason {
+	if r.Kind == RunForced {
+		return ReasonForced
+	}
+	return ""
+}
