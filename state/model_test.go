@@ -26,6 +26,10 @@ type model struct {
 	held   map[string]bool  // withheld by a restore, and not asked for by a person since
 	told   map[Status]int64 // how many events stand where, by the changes that were told
 
+	queues map[uint64]*Resends // of forced runs
+	resent map[string]*Claim   // what is in flight by force
+	of     map[string]*Resends // where that was claimed
+
 	pushes map[heygen.Fact]int // how often a push of the content was told of, without its event's id
 }
 
@@ -128,9 +132,11 @@ func (m *model) claim(t *rapid.T) {
 	if m.proven[c.Event.ID] {
 		t.Fatalf("claimed %s, which the receiver has", c.Event.ID)
 	}
-	for _, other := range m.flying {
-		if e := c.Event.Entity(); e != "" && e == other.Event.Entity() {
-			t.Fatalf("claimed %s beside %s of the same entity", c.Event.ID, other.Event.ID)
+	for _, flying := range []map[string]*Claim{m.flying, m.resent} {
+		for _, other := range flying {
+			if e := c.Event.Entity(); e != "" && e == other.Event.Entity() {
+				t.Fatalf("claimed %s beside %s of the same entity", c.Event.ID, other.Event.ID)
+			}
 		}
 	}
 	if m.flying[c.Event.ID] != nil {
@@ -202,6 +208,8 @@ func (m *model) reopen(t *rapid.T) {
 	m.s, err = Open(m.o)
 	m.must(err)
 	m.s.db.NoSync = true
+	clear(m.queues)
+	clear(m.resent)
 	clear(m.flying) // a crash: what was in flight is due again by its own time
 }
 
@@ -296,12 +304,14 @@ func TestAnyStoryKeepsEveryEvent(t *testing.T) {
 		s.db.NoSync = true
 		m := &model{
 			t: rt, s: s, o: o, now: noon(), pool: pool(), listed: make(map[string]bool), proven: make(map[string]bool),
+			queues: make(map[uint64]*Resends), resent: make(map[string]*Claim), of: make(map[string]*Resends),
 			flying: make(map[string]*Claim), held: make(map[string]bool), told: told, pushes: make(map[heygen.Fact]int),
 		}
 		defer func() { m.s.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
 			"list": m.list, "record": m.record, "anonymous": m.anonymous, "push": m.push, "walk": m.walk, "judge": m.judge, "claim": m.claim,
 			"claim again": m.claim, "settle": m.settle, "by hand": m.byHand, "pass": m.pass, "reopen": m.reopen, "restore": m.restore, "": m.check,
+			"by run": m.byRun, "cancel a run": m.cancelRun, "resume a run": m.resumeRun, "by force": m.byForce, "resend": m.resend, "resend again": m.resend, "land": m.land,
 		})
 	})
 }

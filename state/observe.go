@@ -22,6 +22,7 @@ type Change struct {
 	Twin    bool      // it is seen only as the twin of another
 	Flying  bool      // an attempt to send it is under way: a change that has Landed follows
 	Landed  Status    // what came of that attempt, as Outcome has it; Missed: it was never sent. 0: this change is of no attempt
+	GaveUp  bool      // of Landed: the event was sent by force, and will not be again
 }
 
 // Types lists the event types of finished events, in the order in which they were first met. Damaged names are left out.

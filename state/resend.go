@@ -359,8 +359,11 @@ func (q *Resends) done(t *tx, o Outcome, run Run, r *record) error {
 
 // gaveUp tells that a forced replay ended without success; the event stands as it did.
 func (q *Resends) gaveUp(t *tx, r *record) {
-	if !q.shadow {
-		t.moved(Change{Type: r.kind, Created: r.created, From: Replaying, To: Dead})
+	if q.shadow {
+		return
+	}
+	if stands, err := t.standsAt(r.event()); err == nil {
+		t.moved(Change{Type: r.kind, Created: r.created, From: stands, To: stands, Landed: Dead, GaveUp: true})
 	}
 }
 

@@ -68,6 +68,7 @@ type following struct {
 
 	work  func(ctx context.Context, probe bool) error // sends what is due
 	held  func() string                               // why nothing goes out until somebody acts
+	shut  func() string                               // the same, before anything is tried
 	down  func() bool                                 // the receiver does not work now
 	tell  func() error                                // tells of events that have ended
 	stays string                                      // what becomes of what is held
@@ -75,7 +76,7 @@ type following struct {
 
 func (e *Engine) newFollowing(run state.Run, yield func(ReplayRow) error) *following {
 	f := &following{
-		e: e, id: run.ID, yield: yield, each: run.Planned <= rowsMost, held: e.standsStill,
+		e: e, id: run.ID, yield: yield, each: run.Planned <= rowsMost, held: e.standsStill, shut: e.manualHeld,
 		down: e.current().replayer.Down, show: progressMeter(yield), stays: "they stay queued",
 	}
 	f.tell = f.finished
@@ -104,19 +105,15 @@ func (f *following) queued(events []state.Requeued) error {
 
 // toEnd sends and waits until the run has ended, or stands still.
 func (f *following) toEnd(ctx context.Context) (Replayed, error) {
+	if result, over, err := f.over(ctx, f.shut); over {
+		return result, err
+	}
 	for probe := true; ; probe = false {
 		if err := f.drain(ctx, probe); err != nil {
 			return f.result(), err
 		}
-		run, err := f.look()
-		if err != nil {
-			return f.result(), err
-		}
-		if !run.Ended.IsZero() {
-			return f.ended(ctx, run)
-		}
-		if held := f.held(); held != "" {
-			return f.stands(held)
+		if result, over, err := f.over(ctx, f.held); over {
+			return result, err
 		}
 		if err := f.e.store.Err(); err != nil { // the daemon's replayer may have met it: nothing more will be sent
 			return f.result(), err
@@ -125,6 +122,23 @@ func (f *following) toEnd(ctx context.Context) (Replayed, error) {
 			return f.result(), err
 		}
 	}
+}
+
+// over looks whether the run has ended, or stands still.
+func (f *following) over(ctx context.Context, held func() string) (result Replayed, over bool, err error) {
+	run, err := f.look()
+	switch {
+	case err != nil:
+		return f.result(), true, err
+	case !run.Ended.IsZero():
+		result, err = f.ended(ctx, run)
+		return result, true, err
+	}
+	if held := held(); held != "" {
+		result, err = f.stands(held)
+		return result, true, err
+	}
+	return result, false, nil
 }
 
 // drain sends what is due, and meanwhile tells how far the run is.

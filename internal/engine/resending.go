@@ -52,7 +52,7 @@ func (e *Engine) newResending(run state.Run, r ReplayRequest, rows []ReplayRow, 
 // shadow has the run sent by a replayer of its own: nothing of it touches the
 // receiver, what is known of that, or its limits.
 func (f *following) shadow(q *state.Resends, r *reconcile.Replayer) {
-	f.down = r.Down
+	f.down, f.shut = r.Down, r.Hold
 	f.work = func(ctx context.Context, probe bool) error {
 		_, err := r.DrainManual(ctx, probe)
 		return err

@@ -93,8 +93,9 @@ func (e *Engine) WatchRun(ctx context.Context, id uint64, yield func(ReplayRow) 
 			if e.runs.has(id) {
 				return ""
 			}
-			return fmt.Sprintf("nobody sends run %d: `backstop replay --resume %d` goes on", id, id)
+			return fmt.Sprintf("nobody sends run %d", id)
 		}
+		f.shut, f.stays = f.held, resumeHint(id)
 	}
 	result, err := f.toEnd(ctx)
 	return e.reported(run, result), explain(err)

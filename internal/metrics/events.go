@@ -105,6 +105,8 @@ func resultOf(c state.Change) string {
 	switch {
 	case c.Flying || c.From != state.Replaying && c.Landed == 0:
 		return ""
+	case c.GaveUp:
+		return resultDead
 	case c.Landed == state.Seen, c.To == state.Seen && c.Proof == state.Replay && !c.Twin:
 		return resultSeen
 	case c.To == state.Replaying || c.To == state.Missed:
