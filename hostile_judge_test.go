@@ -19,6 +19,7 @@ type trial struct {
 	concurrency int
 	rate        float64              // 0: none
 	reloads     int                  // each makes a new limit
+	spare       int                  // attempts that may go above the rate after a rest
 	exact       bool                 // time is simulated: a POST arrives when it is sent
 	dead        func(id string) bool // nil: none may be
 	unsigned    bool                 // a wrong secret may have signed what was not taken
@@ -246,13 +247,13 @@ func (f *finding) pace() {
 }
 
 // steady finds the first stretch of time with more POSTs than the rate and a
-// burst of one allow.
+// burst of one allow, but for those that are spared.
 func (f *finding) steady(times []time.Time) {
 	const grain = time.Microsecond // the limit counts in fractions
 	each := time.Duration(float64(time.Second) / f.rate)
 	free := times[0]
 	for i, at := range times {
-		if early := free.Sub(at); early > grain*time.Duration(i+1) {
+		if early := free.Sub(at) - time.Duration(f.spare)*each; early > grain*time.Duration(i+1) {
 			f.say("POST %d came %s before the rate allows it", i+1, early)
 			return
 		}

@@ -44,7 +44,8 @@ type arrival struct {
 	left     time.Time // until then the sender waited for certain; zero: it waits
 	status   int       // what was decided; 0: nothing yet
 	through  bool      // the answer left in good time: only a kill can have lost it
-	read     int64     // bytes of the answer's body that the sender took
+	read     int64     // bytes of an endless answer that the sender took
+	closed   time.Time // when it had enough of that
 }
 
 // took reports whether the receiver has the event from this POST.
@@ -158,7 +159,7 @@ func (h *hostile) answer(rw http.ResponseWriter, req *http.Request, a *arrival, 
 	h.mu.Unlock()
 	if n := pour(rw, req, r.body); n > 0 {
 		h.mu.Lock()
-		a.read = n
+		a.read, a.closed = n, time.Now()
 		h.mu.Unlock()
 	}
 }

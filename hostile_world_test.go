@@ -135,21 +135,26 @@ func (w *hostileWorld) listing() http.Handler {
 func (w *hostileWorld) miss(n int) {
 	began := w.begun.Add(-time.Duration(w.events)*time.Second - time.Minute)
 	for range n {
-		i := len(w.waiting)
-		r := simulate.Recipe{
-			Type: "avatar_video.success", Entity: fmt.Sprintf("vid_near_%d", i/8), Push: simulate.NeverSent,
-			Created: began.Add(time.Duration(i) * time.Second),
-		}
-		if i%8 > 2 {
-			r.Entity = fmt.Sprintf("vid_far_%d", i%max(1, w.events/2))
-		}
-		e, err := w.heygen.Create(r)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		w.order[e.ID] = i
+		e := missedEvent(w.t, w.heygen, began, len(w.waiting), w.events)
+		w.order[e.ID] = len(w.waiting)
 		w.waiting = append(w.waiting, e)
 	}
+}
+
+// missedEvent makes the ith event, about one of so many, that no push brings.
+func missedEvent(t *testing.T, heygen *simulate.World, began time.Time, i, of int) simulate.Event {
+	r := simulate.Recipe{
+		Type: "avatar_video.success", Entity: fmt.Sprintf("vid_near_%d", i/8), Push: simulate.NeverSent,
+		Created: began.Add(time.Duration(i) * time.Second),
+	}
+	if i%8 > 2 {
+		r.Entity = fmt.Sprintf("vid_far_%d", i%max(1, of/2))
+	}
+	e, err := heygen.Create(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
 // learn has backstop walk the listing and send nothing yet: what is missed is
