@@ -32,6 +32,7 @@ type wire struct {
 	mu     sync.Mutex
 	down   bool
 	turned []time.Time // connections that were refused
+	open   []net.Conn  // the receiver's ends of connections
 }
 
 // overWire serves a handler until the test ends, and gives the way to it.
@@ -66,6 +67,9 @@ func (w *wire) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	select {
 	case w.conns <- theirs:
+		w.mu.Lock()
+		w.open = append(w.open, theirs)
+		w.mu.Unlock()
 		return ours, nil
 	case <-w.ended:
 		return nil, fmt.Errorf("dial: %w", syscall.ECONNREFUSED)
@@ -90,11 +94,17 @@ func (w *wire) Close() error {
 
 func (w *wire) Addr() net.Addr { return &net.UnixAddr{Name: "wire", Net: "unix"} }
 
-// refuse turns every new connection away, or stops doing so.
+// refuse turns every new connection away and ends those there are, or stops doing so.
 func (w *wire) refuse(down bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.down = down
+	if down {
+		for _, c := range w.open {
+			_ = c.Close() // one that is closed already is closed
+		}
+		w.open = nil
+	}
 }
 
 func (w *wire) refused() []time.Time {
@@ -201,6 +211,27 @@ func (b *bubble) run() {
 		})
 	}
 	b.t.Cleanup(func() { b.stop(nil) })
+}
+
+// flap lets the receiver be up and down by turns until the test ends. It is down
+// first. The result counts how often.
+func (b *bubble) flap(each time.Duration) (flaps func() int) {
+	ctx, cancel := context.WithCancel(b.t.Context())
+	var n atomic.Int64
+	var flapping sync.WaitGroup
+	flapping.Go(func() {
+		for {
+			b.wire.refuse(true)
+			n.Add(1)
+			if !pause(ctx, each) {
+				return
+			}
+			b.wire.refuse(false)
+			pause(ctx, each)
+		}
+	})
+	b.t.Cleanup(func() { cancel(); flapping.Wait() })
+	return func() int { return int(n.Load()) }
 }
 
 // reload does what the daemon does at a SIGHUP.

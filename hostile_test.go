@@ -39,14 +39,14 @@ func hostileCases() []hostileCase {
 	kills := *hostileKillsFlag
 	return []hostileCase{
 		{name: "out of reach", rate: 100, run: outOfReach},
-		{name: "flapping", events: *hostileFlag, kills: kills, run: flapping},
+		{name: "flapping", events: *hostileFlag, rate: 1000, kills: kills, run: flapping},
 		{name: "slow", events: 12, timeout: 6 * time.Second, behave: slowAnswers, run: slowReceiver},
 		{name: "endless answers", events: 24, behave: endlessAnswers, run: endlessReceiver},
 		{name: "answers too late", events: 120, timeout: time.Second, kills: kills, behave: lateAnswers, run: underKills},
 		{name: "reset after the work", kills: kills, behave: resets, run: underKills},
 		{name: "refuses some", events: 500, rate: 100, kills: kills, behave: refusesSome, dead: refusedOnes, run: refusingReceiver},
-		{name: "another secret and 401", secret: "whsec_old", behave: unauthorized(http.StatusUnauthorized), run: anotherSecret},
-		{name: "another secret and 500", secret: "whsec_old", behave: unauthorized(http.StatusInternalServerError), run: anotherSecret},
+		{name: "another secret and 401", secret: "whsec_old", rate: 500, behave: unauthorized(http.StatusUnauthorized), run: anotherSecret},
+		{name: "another secret and 500", secret: "whsec_old", rate: 500, behave: unauthorized(http.StatusInternalServerError), run: anotherSecret},
 		{name: "asks for time", events: 60, backoff: 5 * time.Second, behave: askForTime, run: askingReceiver},
 	}
 }
