@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
@@ -58,6 +59,29 @@ func TestReceiverTakesItsTime(t *testing.T) {
 			t.Errorf("%d pages were asked for in %d minutes of polls each minute", b.asked.Load()-polls, minutes)
 		}
 	})
+}
+
+// The receiver is up for five seconds and down for five. All arrives in order,
+// and little of it is tried in vain.
+func TestReceiverFlaps(t *testing.T) {
+	t.Parallel()
+	for _, rate := range []float64{5, 0} {
+		t.Run(fmt.Sprint(rate), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, 300, agreeable, nil, func(c *config.Config) { c.Replay.Rate = rate })
+				begun := time.Now()
+				flaps := b.flap(5 * time.Second)
+				b.run()
+				b.settle(time.Hour)
+				b.judge()
+				took := time.Since(begun)
+				if n := len(b.wire.refused()); n > flaps()*(4+3+1) { // in flight, until it is an outage, a probe
+					t.Errorf("%d POSTs in vain while it flapped %d times", n, flaps())
+				}
+				t.Logf("it flapped %d times in %s", flaps(), took)
+			})
+		})
+	}
 }
 
 // Answers that do not end hold a POST up for the second that they are read, and
