@@ -35,18 +35,35 @@ func TestHostileReceivers(t *testing.T) {
 	})
 }
 
+// hostileCase is one way in which a receiver is hard to serve.
+type hostileCase struct {
+	name    string
+	events  int           // that wait; 0: 200
+	timeout time.Duration // receiver.timeout; 0: 2s
+	rate    float64       // replay.rate; 0: no limit
+	backoff time.Duration // replay.backoff_max; 0: 500ms
+	tries   int           // replay.max_attempts; 0: 12
+	secret  string        // that backstop signs with; "": the receiver's
+	kills   int           // while the backlog drains
+	behave  func(w *hostileWorld, a arrival) reply
+	dead    func(w *hostileWorld, id string) bool // nil: none dies
+	run     func(w *hostileWorld)
+}
+
+// hostileCases are the ways in which a receiver is hard to serve. Where it takes
+// nothing at all for some time, one attempt that counts would be enough to die of.
 func hostileCases() []hostileCase {
 	kills := *hostileKillsFlag
 	return []hostileCase{
-		{name: "out of reach", rate: 100, run: outOfReach},
+		{name: "out of reach", rate: 100, tries: 1, run: outOfReach},
 		{name: "flapping", events: *hostileFlag, rate: 1000, kills: kills, run: flapping},
 		{name: "slow", events: 12, timeout: 6 * time.Second, behave: slowAnswers, run: slowReceiver},
 		{name: "endless answers", events: 24, behave: endlessAnswers, run: endlessReceiver},
 		{name: "answers too late", events: 120, timeout: time.Second, kills: kills, behave: lateAnswers, run: underKills},
 		{name: "reset after the work", kills: kills, behave: resets, run: underKills},
 		{name: "refuses some", events: 500, rate: 100, kills: kills, behave: refusesSome, dead: refusedOnes, run: refusingReceiver},
-		{name: "another secret and 401", secret: "whsec_old", rate: 500, behave: unauthorized(http.StatusUnauthorized), run: anotherSecret},
-		{name: "another secret and 500", secret: "whsec_old", rate: 500, behave: unauthorized(http.StatusInternalServerError), run: anotherSecret},
+		{name: "another secret and 401", secret: "whsec_old", rate: 500, tries: 1, behave: unauthorized(http.StatusUnauthorized), run: anotherSecret},
+		{name: "another secret and 500", secret: "whsec_old", rate: 500, tries: 1, behave: unauthorized(http.StatusInternalServerError), run: anotherSecret},
 		{name: "asks for time", events: 60, backoff: 5 * time.Second, behave: askForTime, run: askingReceiver},
 	}
 }

@@ -29,7 +29,7 @@ schedule: {poll: "@every 1s", sweep: "@every 1h"}
 reconcile: {settle: 1s, lookback: 6s, sweep_lookback: 60s, start: beginning, collapse_window: 0s}
 seen:
   - report: {}
-replay: {rate: RATE, concurrency: 4, backoff_min: 50ms, backoff_max: BACKOFF}
+replay: {rate: RATE, concurrency: 4, backoff_min: 50ms, backoff_max: BACKOFF, max_attempts: TRIES}
 state: {path: DIR/backstop.db}
 control: DIR/control.sock
 admin: {listen: ""}
@@ -37,20 +37,6 @@ log: {format: text}
 `
 
 const hostileSecret = "whsec_hostile_20c4"
-
-// hostileCase is one way in which a receiver is hard to serve.
-type hostileCase struct {
-	name    string
-	events  int           // that wait; 0: 200
-	timeout time.Duration // receiver.timeout; 0: 2s
-	rate    float64       // replay.rate; 0: no limit
-	backoff time.Duration // replay.backoff_max; 0: 500ms
-	secret  string        // that backstop signs with; "": the receiver's
-	kills   int           // while the backlog drains
-	behave  func(w *hostileWorld, a arrival) reply
-	dead    func(w *hostileWorld, id string) bool // nil: none dies
-	run     func(w *hostileWorld)
-}
 
 // hostileWorld is a HeyGen whose pushes do not arrive, a hostile receiver, and
 // the real program between them.
@@ -96,7 +82,7 @@ func newHostileWorld(t *testing.T, binary string, c hostileCase, seed uint64) *h
 	w.heygen = simulate.New(simulate.Options{Seed: seed, APIKey: "hk_hostile", PushURL: "http://" + w.endpoint.address})
 	w.config = strings.NewReplacer(
 		"LISTING", serve(t, w.listing()), "RECEIVER", "http://"+w.endpoint.address, "SECRET", w.secret,
-		"TIMEOUT", w.timeout.String(), "RATE", fmt.Sprint(w.rate), "BACKOFF", w.backoff.String(),
+		"TIMEOUT", w.timeout.String(), "RATE", fmt.Sprint(w.rate), "BACKOFF", w.backoff.String(), "TRIES", strconv.Itoa(w.tries),
 	).Replace(hostileConfig)
 	w.site = newSite(t, binary, w.config)
 	w.miss(w.events)
@@ -113,6 +99,9 @@ func (w *hostileWorld) defaults() {
 	}
 	if w.backoff == 0 {
 		w.backoff = 500 * time.Millisecond
+	}
+	if w.tries == 0 {
+		w.tries = 12
 	}
 	if w.secret == "" {
 		w.secret = hostileSecret
