@@ -168,6 +168,22 @@ func (p *process) stop() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
+// anonymous is how much memory of its own the process has, in kB; 0 when it has
+// ended.
+func (p *process) anonymous() int {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "RssAnon:" {
+			kB, _ := strconv.Atoi(fields[1])
+			return kB
+		}
+	}
+	return 0
+}
+
 // serve serves a handler on loopback until the test ends.
 func serve(t *testing.T, h http.Handler) (base string) {
 	t.Helper()

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -204,18 +202,7 @@ func (w *historyWorld) await(p *process, fate func() bool) (ended bool) {
 }
 
 // sample looks how much memory of its own a process has had.
-func (w *historyWorld) sample(p *process) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return // it has ended
-	}
-	for line := range strings.Lines(string(status)) {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "RssAnon:" {
-			kB, _ := strconv.Atoi(fields[1])
-			w.memory = max(w.memory, kB)
-		}
-	}
-}
+func (w *historyWorld) sample(p *process) { w.memory = max(w.memory, p.anonymous()) }
 
 func lastLine(t *testing.T, text string) (end historyEnd) {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
