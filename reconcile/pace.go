@@ -27,7 +27,9 @@ const (
 	paceStill = rate.Limit(1.0 / 60)
 
 	// paceStart is the part of the configured rate with which replaying begins
-	// after an outage: whatever was down has cold caches and a queue of its own.
+	// after a long outage: whatever was down has cold caches and a queue of its
+	// own. Each probe that fails halves the pace, down to this: a short outage
+	// must not cost a long one's time.
 	paceStart = 16
 
 	// paceUnknown is the least that counts as sent lately where no rate is
@@ -52,6 +54,11 @@ const (
 // was met that a slower pace could spare. Three of them in a row are an outage,
 // and when that ends the pace is low, too.
 //
+// The way back is that of TCP: up to half of the pace at which the trouble came
+// each accepted attempt doubles it, and above that adds a step. So a receiver that
+// flaps gets its backlog while it is up, and one that has a limit is led to it
+// carefully.
+//
 // It is kept in memory only: after a restart the first trouble shows it again.
 // Its methods may be called side by side.
 type pace struct {
@@ -64,6 +71,8 @@ type pace struct {
 	present    rate.Limit    // at most top, or Inf
 	since      time.Time     // below the configured rate since; zero: it is not
 	lowered    time.Time     // when present was lowered last
+	near       rate.Limit    // below it an accepted attempt doubles present
+	well       bool          // an attempt was accepted since present was lowered
 	why        string        // the last trouble, for people
 	held       time.Time     // no attempt before; zero: the receiver did not ask for it, or one went through since
 	lately     lately
@@ -170,14 +179,19 @@ func (p *pace) note(a Answer, down bool, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hold(a, began, now)
+	half := min(p.present, p.base(now)) / 2
 	switch {
-	case down: // one at a time is tried already: the pace is that of the time after
-		p.lower(min(p.present, p.base(now)/paceStart), a, now)
 	case !began.After(p.lowered): // it tells about the pace from before
+	case down: // one at a time is tried already: the pace is that of the time after
+		p.lower(max(half, p.base(now)/paceStart), a, now)
 	case a.strained():
-		p.lower(min(p.present, p.base(now))/2, a, now)
+		if p.well {
+			p.near = half
+		}
+		p.lower(half, a, now)
 	case a.Class == OK && !p.since.IsZero():
-		p.reach(p.present+p.top/paceSteps, now)
+		p.well = true
+		p.reach(max(p.present+p.top/paceSteps, min(2*p.present, p.near)), now)
 	}
 }
 
@@ -209,7 +223,7 @@ func (p *pace) base(now time.Time) rate.Limit {
 func (p *pace) lower(to rate.Limit, a Answer, now time.Time) {
 	top := p.base(now)
 	to = min(max(to, top/paceFloor, paceStill), top)
-	p.lowered = now
+	p.lowered, p.well = now, false
 	first := p.since.IsZero()
 	if to >= p.present && first {
 		return // the configured rate is below every floor
@@ -220,7 +234,7 @@ func (p *pace) lower(to rate.Limit, a Answer, now time.Time) {
 		p.set(to)
 	}
 	if first {
-		p.since = now
+		p.since, p.near = now, top/2
 		p.log.Info("sending more slowly", "rate", float64(to), "configured", p.told().Configured, "reason", p.why)
 	}
 }
