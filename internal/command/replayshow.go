@@ -21,6 +21,7 @@ type replayShow struct {
 	run   uint64    // 0: none yet
 	kind  string    // of the run; "": not known
 	to    string    // the other receiver; "": the receiver
+	looks bool      // it only follows a run
 	bar   *progress // nil: none
 }
 

@@ -73,6 +73,8 @@ func (r ReplayRequest) Check() error {
 		return exit.Errorf(exit.Usage, "leave --force out", "--dead and --missed choose what is sent anyway")
 	case r.Force && r.To != "":
 		return exit.Errorf(exit.Usage, "leave --force out: --to sends whatever is chosen, seen or not", "--force and --to do not go together")
+	case r.PlanOnly && r.kind() == state.RunReplay:
+		return exit.Errorf(exit.Usage, "use dry_run", "plan_only is for force and to")
 	case r.To == "" && r.Secret != "":
 		return exit.Errorf(exit.Usage, "name it with --to", "--secret-file is for another receiver")
 	}
