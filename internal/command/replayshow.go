@@ -89,7 +89,7 @@ func (s *replayShow) progress(p engine.BackfillProgress) error {
 
 // plan is shown once: data of a dry run, else a word before the work.
 func (s *replayShow) plan(p engine.ReplayPlan) error {
-	s.run, s.kind, s.to, s.large = p.Run, p.Kind, p.To, p.Events > askAbove
+	s.run, s.kind, s.to, s.large = p.Run, p.Kind, p.To, p.Events > engine.RowsMost
 	if s.shown {
 		return nil
 	}

@@ -224,7 +224,7 @@ func (e *Engine) planResends(ctx context.Context, run state.Run, plan *ReplayPla
 		}
 		for _, row := range found {
 			plan.count(row.Event, row.Status, now)
-			if len(rows) <= rowsMost {
+			if len(rows) <= RowsMost {
 				rows = append(rows, ReplayRow{ID: row.Event.ID, Status: standsAs(row.Status), Queued: true})
 			}
 		}
