@@ -76,7 +76,7 @@ type ResendPages struct {
 //
 // A crash before the commit leaves the older position, and these pages are read again.
 func (s *Store) PlanResends(p ResendPages) (planned int, err error) {
-	run, err := s.changeRun(p.Run, "store pages of", func(t *tx, r *Run) error {
+	run, err := s.changeRunBy(true, p.Run, "store pages of", func(t *tx, r *Run) error {
 		if err := t.planResends(r, p.Events, p.Now); err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func (s *Store) PlanResends(p ResendPages) (planned int, err error) {
 
 // CopyResends is PlanResends of unfinished events, whose data the state has.
 func (s *Store) CopyResends(now time.Time, id uint64, ids []string) error {
-	_, err := s.changeRun(id, "store events of", func(t *tx, r *Run) error {
+	_, err := s.changeRunBy(true, id, "store events of", func(t *tx, r *Run) error {
 		var events []heygen.Event
 		for _, one := range ids {
 			o, err := t.open(one)

@@ -180,8 +180,13 @@ func (t *tx) run(id uint64) (Run, error) {
 func (t *tx) putRun(r Run) error { return t.putJSON(bucketRuns, appendNumber(nil, r.ID), r) }
 
 // changeRun has fn change a run in a transaction of its own.
-func (s *Store) changeRun(id uint64, what string, fn func(t *tx, r *Run) error) (r Run, err error) {
-	err = s.update(false, func(t *tx) error {
+func (s *Store) changeRun(id uint64, what string, fn func(t *tx, r *Run) error) (Run, error) {
+	return s.changeRunBy(false, id, what, fn)
+}
+
+// changeRunBy is changeRun; one that grows the state is refused where that is full.
+func (s *Store) changeRunBy(grow bool, id uint64, what string, fn func(t *tx, r *Run) error) (r Run, err error) {
+	err = s.update(grow, func(t *tx) error {
 		if r, err = t.run(id); err != nil {
 			return err
 		}

@@ -144,6 +144,7 @@ func (a *app) replay(ctx context.Context, c *api.Client, flags replayFlags) erro
 	r := flags.request
 	shown := a.newReplayShow(r.DryRun)
 	if flags.resume > 0 {
+		shown.large = true
 		result, err := c.ResumeRun(ctx, flags.resume, r, shown.row)
 		return a.replayed(ctx, shown, result, err)
 	}
@@ -187,7 +188,7 @@ func (a *app) askAndReplay(ctx context.Context, c *api.Client, r engine.ReplayRe
 // replayed prints what a replay came to.
 func (a *app) replayed(ctx context.Context, shown *replayShow, result engine.Replayed, err error) error {
 	shown.end()
-	if run := max(result.Run, shown.run); ctx.Err() != nil && run > 0 {
+	if run := max(result.Run, shown.run); ctx.Err() != nil && run > 0 && !shown.looks {
 		return a.leftBehind(run, shown.kind)
 	}
 	if a.json {
@@ -225,6 +226,7 @@ func (a *app) lookAtRuns(ctx context.Context, c *api.Client, flags replayFlags) 
 	switch {
 	case flags.watch > 0:
 		shown := a.newReplayShow(false)
+		shown.large, shown.looks = true, true
 		result, err := c.WatchRun(ctx, flags.watch, shown.row)
 		return a.replayed(ctx, shown, result, err)
 	case flags.cancel > 0:

@@ -21,6 +21,7 @@ type replayShow struct {
 	run   uint64    // 0: none yet
 	kind  string    // of the run; "": not known
 	to    string    // the other receiver; "": the receiver
+	looks bool      // it only follows a run
 	bar   *progress // nil: none
 }
 
@@ -88,7 +89,7 @@ func (s *replayShow) progress(p engine.BackfillProgress) error {
 
 // plan is shown once: data of a dry run, else a word before the work.
 func (s *replayShow) plan(p engine.ReplayPlan) error {
-	s.run, s.kind, s.to, s.large = p.Run, p.Kind, p.To, p.Events > askAbove
+	s.run, s.kind, s.to, s.large = p.Run, p.Kind, p.To, p.Events > engine.RowsMost
 	if s.shown {
 		return nil
 	}

@@ -76,7 +76,7 @@ type following struct {
 
 func (e *Engine) newFollowing(run state.Run, yield func(ReplayRow) error) *following {
 	f := &following{
-		e: e, id: run.ID, yield: yield, each: run.Planned <= rowsMost, held: e.standsStill, shut: e.manualHeld,
+		e: e, id: run.ID, yield: yield, each: run.Planned <= RowsMost, held: e.standsStill, shut: e.manualHeld,
 		down: e.current().replayer.Down, show: progressMeter(yield), stays: "they stay queued",
 	}
 	f.tell = f.finished

@@ -80,7 +80,7 @@ func tellPlan(plan ReplayPlan, rows []ReplayRow, yield func(ReplayRow) error) er
 			return err
 		}
 	}
-	if len(rows) > rowsMost || plan.Events > rowsMost {
+	if len(rows) > RowsMost || plan.Events > RowsMost {
 		return nil
 	}
 	for _, row := range rows {

@@ -9,9 +9,9 @@ import (
 	"backstop/state"
 )
 
-// rowsMost is up to how many events a replay tells of each of them. Of a larger
+// RowsMost is up to how many events a replay tells of each of them. Of a larger
 // one it tells how far it is, and in the end which events are dead.
-const rowsMost = 100
+const RowsMost = 100
 
 // ReplayRequest asks for events to be sent now: named ones, or those that a
 // status and a range choose.
@@ -73,6 +73,8 @@ func (r ReplayRequest) Check() error {
 		return exit.Errorf(exit.Usage, "leave --force out", "--dead and --missed choose what is sent anyway")
 	case r.Force && r.To != "":
 		return exit.Errorf(exit.Usage, "leave --force out: --to sends whatever is chosen, seen or not", "--force and --to do not go together")
+	case r.PlanOnly && r.kind() == state.RunReplay:
+		return exit.Errorf(exit.Usage, "use dry_run", "plan_only is for force and to")
 	case r.To == "" && r.Secret != "":
 		return exit.Errorf(exit.Usage, "name it with --to", "--secret-file is for another receiver")
 	}
@@ -168,7 +170,7 @@ func (e *Engine) planChosen(ctx context.Context, s state.Selection, p *planned) 
 	now := e.Now()
 	return e.eachUnfinished(ctx, s, func(row state.Row) error {
 		p.plan.count(row.Event, row.Status, now)
-		if len(p.rows) < rowsMost {
+		if len(p.rows) < RowsMost {
 			p.rows = append(p.rows, ReplayRow{ID: row.Event.ID, Status: row.Status.String(), Queued: true})
 		}
 		return nil

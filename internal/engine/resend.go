@@ -60,6 +60,9 @@ func (e *Engine) resumeResend(ctx context.Context, run state.Run, r ReplayReques
 	if err != nil {
 		return resultOf(run), err
 	}
+	if e.runs.has(run.ID) {
+		return resultOf(run), underWayAlready(run.ID)
+	}
 	run, resumed, err := e.store.ResumeRun(e.Now(), run.ID, r.Who)
 	if err != nil {
 		return resultOf(run), explain(err)
@@ -70,11 +73,15 @@ func (e *Engine) resumeResend(ctx context.Context, run state.Run, r ReplayReques
 	return e.findAndSend(ctx, run, r, warning, yield)
 }
 
+func underWayAlready(id uint64) error {
+	return exit.Errorf(exit.Failed, fmt.Sprintf("`backstop replay --watch %d` follows it", id), "run %d is under way already", id)
+}
+
 // findAndSend brings a run from where it stands to its end.
 func (e *Engine) findAndSend(ctx context.Context, run state.Run, r ReplayRequest, warning string, yield func(ReplayRow) error) (Replayed, error) {
 	leave, ok := e.runs.takeAlone(run.ID)
 	if !ok {
-		return resultOf(run), exit.Errorf(exit.Failed, fmt.Sprintf("`backstop replay --watch %d` follows it", run.ID), "run %d is under way already", run.ID)
+		return resultOf(run), underWayAlready(run.ID)
 	}
 	defer leave()
 	plan := ReplayPlan{Run: run.ID, Kind: string(run.Kind), To: run.URL, Warning: warning}
@@ -217,7 +224,7 @@ func (e *Engine) planResends(ctx context.Context, run state.Run, plan *ReplayPla
 		}
 		for _, row := range found {
 			plan.count(row.Event, row.Status, now)
-			if len(rows) <= rowsMost {
+			if len(rows) <= RowsMost {
 				rows = append(rows, ReplayRow{ID: row.Event.ID, Status: standsAs(row.Status), Queued: true})
 			}
 		}

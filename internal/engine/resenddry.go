@@ -18,11 +18,11 @@ func (e *Engine) rehearseResend(ctx context.Context, r ReplayRequest, warning st
 	if err != nil {
 		return Replayed{}, explain(err)
 	}
-	rows := make([]ReplayRow, 0, min(len(found), rowsMost))
+	rows := make([]ReplayRow, 0, min(len(found), RowsMost))
 	now := e.Now()
 	for i, row := range found {
 		plan.count(row.Event, row.Status, now)
-		if i < rowsMost {
+		if i < RowsMost {
 			rows = append(rows, ReplayRow{ID: row.Event.ID, Status: standsAs(row.Status), Queued: true})
 		}
 		if row.Why != "" { // the data is gone: it told whether it had links that expired

@@ -29,7 +29,7 @@ func (e *Engine) newResending(run state.Run, r ReplayRequest, rows []ReplayRow, 
 	for _, row := range rows {
 		f.open = append(f.open, row.ID)
 	}
-	if f.each = len(rows) <= rowsMost; !f.each {
+	if f.each = len(rows) <= RowsMost; !f.each {
 		f.open = nil
 	}
 	f.tell = f.resent

@@ -27,7 +27,7 @@ type RunStatus struct {
 	Waiting   int64     `json:"waiting"`
 	Left      int64     `json:"left"`
 	Standing  string    `json:"standing"` // in words: under way, ended, stopped …
-	Stopped   bool      `json:"stopped"`  // it has not ended, and does not go on by itself
+	Stopped   bool      `json:"stopped"`  // a person agreed to it, and it does not go on by itself
 }
 
 func (e *Engine) runStatus(r state.Run) RunStatus {
@@ -45,7 +45,7 @@ func (e *Engine) runStatus(r state.Run) RunStatus {
 	case byItself:
 		s.Standing = "queued"
 	case r.Kind != state.RunReplay && !r.Walked.IsZero() && r.Confirmed.IsZero():
-		s.Standing, s.Stopped = "waits for somebody to agree", true
+		s.Standing = "waits for somebody to agree"
 	default:
 		s.Standing, s.Stopped = "stopped", true
 	}

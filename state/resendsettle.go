@@ -1,0 +1,128 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Settle is [Store.Settle] for the run.
+//
+// A crash before the commit leaves the attempt open, and the event is sent again when the run is resumed.
+func (q *Resends) Settle(o Outcome) (status Status, err error) {
+	err = q.s.update(false, func(t *tx) error {
+		status, err = q.settle(t, o)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("settle %q of run %d: %w", o.ID, q.id, err)
+	}
+	return status, nil
+}
+
+func (q *Resends) settle(t *tx, o Outcome) (Status, error) {
+	r := q.land(t, o.ID)
+	if err := q.learn(t, o.Receiver); err != nil || r == nil {
+		return 0, err
+	}
+	run, err := t.run(q.id)
+	if err != nil {
+		return 0, err
+	}
+	r.attempts = closeAttempt(r.attempts, o.Attempt)
+	r.status, r.why, r.due = o.Status, o.Why, o.Due
+	if o.Status == Replaying {
+		return q.again(t, r)
+	}
+	if o.Status == Seen && !q.shadow {
+		if err := t.arrived(o.Now, run, r); err != nil {
+			return 0, err
+		}
+		if run, err = t.run(q.id); err != nil {
+			return 0, err
+		}
+	}
+	return o.Status, q.done(t, o, run, r)
+}
+
+// learn keeps what an answer told about the receiver.
+func (q *Resends) learn(t *tx, receiver *Receiver) error {
+	if receiver == nil {
+		return nil
+	}
+	if !q.shadow {
+		return t.setReceiver(*receiver)
+	}
+	t.after(func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.receiver = receiver.clone()
+	})
+	return nil
+}
+
+// again leaves an event to be tried once more, unless its run was cancelled.
+func (q *Resends) again(t *tx, r *record) (Status, error) {
+	b, key := t.sub(bucketResends, q.id), r.place().key()
+	if b == nil {
+		return Replaying, nil
+	}
+	stored, ok := resend(key, b.Get(key), true)
+	if !ok {
+		return Replaying, nil
+	}
+	r.data = stored.data
+	return Replaying, t.put(b, key, r.encode())
+}
+
+// done moves an event to those that a run has done with; its data goes.
+func (q *Resends) done(t *tx, o Outcome, run Run, r *record) error {
+	b, key := t.sub(bucketResends, q.id), r.place().key()
+	resent, err := t.makeSub(bucketResent, q.id)
+	if err != nil {
+		return err
+	}
+	if b != nil && b.Get(key) != nil {
+		run.Waiting--
+		err = t.delete(b, key)
+	} else { // the run was cancelled meanwhile
+		run.Left, run.Dropped = run.Left-1, run.Dropped-1
+	}
+	if o.Status == Seen {
+		run.Seen++
+	} else {
+		run.Dead++
+		q.gaveUp(t, r)
+	}
+	r.data, r.at = nil, o.Now
+	return errors.Join(err, t.put(resent, key, r.encode()), t.endRun(o.Now, run))
+}
+
+// gaveUp tells that a forced replay ended without success; the event stands as it did.
+func (q *Resends) gaveUp(t *tx, r *record) {
+	if q.shadow {
+		return
+	}
+	if stands, err := t.standsAt(r.event()); err == nil {
+		t.moved(Change{Type: r.kind, Created: r.created, From: stands, To: stands, Landed: Dead, GaveUp: true})
+	}
+}
+
+// Release takes an intent back whose attempt was never sent; the event is due again at due.
+func (q *Resends) Release(id string, due time.Time) error {
+	err := q.s.update(false, func(t *tx) error {
+		r := q.land(t, id)
+		if r == nil {
+			return nil
+		}
+		r.attempts = r.attempts[:max(0, len(r.attempts)-1)]
+		r.sent--
+		r.due = due
+		_, err := q.again(t, r)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("take the attempt of %q back: %w", id, err)
+	}
+	return nil
+}
