@@ -68,9 +68,7 @@ func (e *Engine) Replay(ctx context.Context, r ReplayRequest, yield func(ReplayR
 		return result, explain(err)
 	}
 	p.plan.Run = run.ID
-	if err := tellPlan(p.plan, nil, yield); err != nil {
-		return result, explain(err)
-	}
+	_ = tellPlan(p.plan, nil, yield) // nobody hears it: send notices
 	return e.send(ctx, run, yield)
 }
 
@@ -120,10 +118,18 @@ func (r ReplayRequest) words() string {
 	return "a range"
 }
 
-// send queues what is left of a plain run, and follows it to its end.
+// stopTime is how long a run is still queued for a client that has gone away, or
+// in a process that is about to stop.
+const stopTime = 2 * time.Second
+
+// send queues what is left of a plain run, and follows it to its end. A client
+// that goes away early leaves a whole run: only what takes too long to be queued
+// is left to be resumed.
 func (e *Engine) send(ctx context.Context, run state.Run, yield func(ReplayRow) error) (Replayed, error) {
 	defer e.runs.take(run.ID)()
 	follow := e.newFollowing(run, yield)
+	var gone error
+	var since time.Time
 	for done := false; !done; {
 		var queued []state.Requeued
 		var err error
@@ -131,12 +137,15 @@ func (e *Engine) send(ctx context.Context, run state.Run, yield func(ReplayRow) 
 			return resultOf(run), explain(err)
 		}
 		e.current().replayer.Wake()
-		if err := follow.queued(queued); err != nil {
-			return resultOf(run), explain(err)
+		if gone == nil {
+			gone, since = cmp.Or(follow.queued(queued), ctx.Err()), time.Now()
 		}
-		if err := ctx.Err(); err != nil {
-			return resultOf(run), explain(err)
+		if gone != nil && time.Since(since) > stopTime {
+			break
 		}
+	}
+	if gone != nil {
+		return follow.result(), explain(gone)
 	}
 	result, err := follow.toEnd(ctx)
 	return result, explain(err)

@@ -140,6 +140,25 @@ func TestAReplayOutlivesItsClient(t *testing.T) {
 	})
 }
 
+// Whoever asks goes away at once: the run is queued as a whole.
+func TestAReplayOutlivesAClientThatHearsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := missedScene(t, 700)
+		_, err := l.engine.Replay(t.Context(), ReplayRequest{Missed: true}, func(ReplayRow) error { return errGone })
+		if !errors.Is(err, errGone) {
+			t.Errorf("it ended with %v", err)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		run, err := l.engine.store.Run(1)
+		s.must(err)
+		if run.Planned < 600 || run.Seen != run.Planned || run.Ended.IsZero() {
+			t.Errorf("%+v", run)
+		}
+		s.end()
+	})
+}
+
 // By hand an event is sent at once, and its scheduled attempt with it: once.
 func TestAReplayByHandSupersedesTheScheduledOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
