@@ -159,7 +159,7 @@ func (t *tx) nextChosen(r *Run) (ids []string, done bool) {
 		places, more := t.chosen(f, r.After, runBite)
 		for _, p := range places {
 			if len(ids) == limit {
-				return ids, false
+				return ids, f.Limit > 0 && r.Taken+limit >= f.Limit
 			}
 			r.After = p.key()
 			if o, err := t.readOpen(p.id, false); err == nil && o != nil && f.wantsType(o.kind) {
