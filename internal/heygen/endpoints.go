@@ -2,18 +2,13 @@ package heygen
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"strconv"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
-const (
-	listEndpoints = "list webhook endpoints"
-	endpointRows  = 100 // a page; the most that HeyGen gives
-)
+// endpointRows is the length of a page; the most that HeyGen gives.
+const endpointRows = 100
 
 // Endpoint is a URL that HeyGen pushes to. Its URL may hold a token: it is a
 // secret.
@@ -47,35 +42,18 @@ type endpointRow struct {
 	Created string   `json:"created_at"`
 }
 
-type endpointPage struct {
-	Data  []endpointRow  `json:"data"`
-	More  *bool          `json:"has_more"`
-	Next  string         `json:"next_token"`
-	Error jsontext.Value `json:"error"`
-}
-
 // Endpoints returns every endpoint of the account, disabled ones included.
 func (c *Client) Endpoints(ctx context.Context) ([]Endpoint, error) {
+	rows, err := list[endpointRow](ctx, c, request{
+		doing: "list webhook endpoints",
+		path:  []string{"v3", "webhooks", "endpoints"},
+		query: url.Values{"limit": {strconv.Itoa(endpointRows)}},
+	})
 	var all []Endpoint
-	token, met := "", map[string]bool{}
-	for range maxCatalogPages {
-		page, err := c.endpointPage(ctx, token)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range page.Data {
-			all = append(all, row.endpoint())
-		}
-		if token = page.Next; token == "" || page.More != nil && !*page.More {
-			return all, nil
-		}
-		if met[token] {
-			break
-		}
-		met[token] = true
+	for _, row := range rows {
+		all = append(all, row.endpoint())
 	}
-	return nil, &Error{Kind: ErrUnreadable, Doing: listEndpoints, Hint: "try again later",
-		Cause: fmt.Errorf("the list goes in circles or has more than %d pages", maxCatalogPages)}
+	return all, err
 }
 
 // endpoint takes a row over. A status that this version does not know counts as
@@ -83,33 +61,4 @@ func (c *Client) Endpoints(ctx context.Context) ([]Endpoint, error) {
 func (r endpointRow) endpoint() Endpoint {
 	created, _ := ParseTime(r.Created, time.Now())
 	return Endpoint{ID: r.ID, URL: r.URL, Types: r.Events, Enabled: r.Status != "disabled", Created: created}
-}
-
-func (c *Client) endpointPage(ctx context.Context, token string) (endpointPage, error) {
-	var page endpointPage
-	query := url.Values{"limit": {strconv.Itoa(endpointRows)}}
-	if token != "" {
-		query.Set("token", token)
-	}
-	err := c.get(ctx, request{
-		doing: listEndpoints,
-		path:  []string{"v3", "webhooks", "endpoints"},
-		query: query,
-		token: token,
-		bound: maxObject,
-		decode: func(body []byte, _ answer) (time.Time, error) {
-			page = endpointPage{}
-			if err := unmarshal(body, &page); err != nil {
-				return time.Time{}, err
-			}
-			if err := refusedBy(page.Error); err != nil {
-				return time.Time{}, err
-			}
-			if page.Data == nil {
-				return time.Time{}, unreadable("an object without data")
-			}
-			return time.Time{}, nil
-		},
-	})
-	return page, err
 }
