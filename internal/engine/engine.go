@@ -224,10 +224,16 @@ func (e *Engine) replayOptions(cfg *config.Config) (reconcile.ReplayOptions, err
 	if err != nil {
 		return reconcile.ReplayOptions{}, fmt.Errorf("receiver headers: %w", err)
 	}
+	o := e.sending(cfg)
+	o.URL, o.Headers = cfg.Receiver.URL, headers
+	o.Secrets = func() ([]string, error) { return secretValues(cfg.Receiver.Secrets) }
+	o.Observe = e.failed(attempts(e.options.Metrics))
+	return o, nil
+}
+
+// sending is how events are sent, whoever the receiver is.
+func (e *Engine) sending(cfg *config.Config) reconcile.ReplayOptions {
 	return reconcile.ReplayOptions{
-		URL:         cfg.Receiver.URL,
-		Secrets:     func() ([]string, error) { return secretValues(cfg.Receiver.Secrets) },
-		Headers:     headers,
 		Body:        cfg.Receiver.Body,
 		Timeout:     cfg.Receiver.Timeout,
 		BackoffMin:  cfg.Replay.BackoffMin,
@@ -237,7 +243,6 @@ func (e *Engine) replayOptions(cfg *config.Config) (reconcile.ReplayOptions, err
 		MaxAttempts: cfg.Replay.MaxAttempts,
 		Version:     e.options.Version,
 		Transport:   e.options.Receiver,
-		Observe:     e.failed(attempts(e.options.Metrics)),
 		Logger:      e.log,
-	}, nil
+	}
 }

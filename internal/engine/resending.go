@@ -69,22 +69,11 @@ func (f *following) shadow(q *state.Resends, r *reconcile.Replayer) {
 // shadowReplayer makes the replayer of a shadow run. The configured headers stay
 // at home: they may hold what only the receiver may know.
 func (e *Engine) shadowReplayer(q *state.Resends, r ReplayRequest) *reconcile.Replayer {
-	cfg, links := e.current().cfg, e.current().links
-	return reconcile.NewShadow(q, reconcile.ReplayOptions{
-		URL:         r.To,
-		Secrets:     func() ([]string, error) { return []string{r.Secret}, nil },
-		Body:        cfg.Receiver.Body,
-		Timeout:     cfg.Receiver.Timeout,
-		BackoffMin:  cfg.Replay.BackoffMin,
-		BackoffMax:  cfg.Replay.BackoffMax,
-		Rate:        cfg.Replay.Rate,
-		Concurrency: cfg.Replay.Concurrency,
-		MaxAttempts: cfg.Replay.MaxAttempts,
-		Version:     e.options.Version,
-		Transport:   e.options.Receiver,
-		Links:       links,
-		Logger:      e.log.With("replay", "shadow"),
-	})
+	p := e.current()
+	o := e.sending(p.cfg)
+	o.URL, o.Links, o.Logger = r.To, p.links, e.log.With("replay", "shadow")
+	o.Secrets = func() ([]string, error) { return []string{r.Secret}, nil }
+	return reconcile.NewShadow(q, o)
 }
 
 // resent tells of the events that the run has done with since the last look.
