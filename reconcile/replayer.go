@@ -315,7 +315,7 @@ func (r *Replayer) settle(q Queue, c *state.Claim, a Answer) (state.Status, erro
 	if err != nil {
 		return 0, fmt.Errorf("settle replay of %s: %w", c.Event.ID, err)
 	}
-	if status == state.Dead {
+	if status == state.Dead && out.Status == state.Dead { // else it was before, and a cancel took its replay back
 		r.log.Warn("event is dead: it waits for a person, see backstop explain", "event_id", c.Event.ID, "reason", out.Why)
 	}
 	r.edges(c.Event.ID, before, out, a, now)
