@@ -168,7 +168,7 @@ func (q *Resends) intend(t *tx, rules ClaimRules, key []byte) (c *Claim, gone bo
 		return nil, false, nil
 	}
 	if moved, err := q.toQueue(t, rules.Now, run, r); moved || err != nil {
-		return nil, false, err
+		return nil, false, errors.Join(err, q.moreToQueue(t, rules.Now, key))
 	}
 	number := b
 	if !q.shadow {
@@ -197,6 +197,28 @@ func (r *record) intend(rules ClaimRules, seq uint64) *Claim {
 	r.due = rules.Now.Add(rules.next(c.Attempt))
 	r.status = Replaying
 	return c
+}
+
+// moreToQueue hands over what comes right behind an event that was: one transaction for many.
+func (q *Resends) moreToQueue(t *tx, now time.Time, key []byte) error {
+	for range runBite {
+		k, sealed := t.sub(bucketResends, q.id).Cursor().Seek(key)
+		if k == nil {
+			return nil
+		}
+		r, ok := resend(k, sealed, false)
+		if !ok || r.due.After(now) || q.busy(t, r) {
+			return nil
+		}
+		run, err := t.run(q.id)
+		if err != nil {
+			return err
+		}
+		if moved, err := q.toQueue(t, now, run, r); !moved || err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // toQueue hands an event that is unfinished over to the ordinary queue: it is not sent twice.

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -270,4 +271,70 @@ func TestADamagedResend(t *testing.T) {
 		t.Error("it has not ended")
 	}
 	mustAgree(t, s)
+}
+
+// What is unfinished is handed over many at a time: whoever else wants to send waits meanwhile.
+func TestUnfinishedEventsAreHandedOverTogether(t *testing.T) {
+	s := lively(t)
+	const n = 2*runBite + 77
+	var events []heygen.Event
+	for i := range n {
+		events = append(events, event(fmt.Sprintf("evt_%04d", i), fmt.Sprintf("vid_%d", i), "x", 5*time.Hour-time.Duration(i)*time.Second))
+	}
+	listed(t, s, events...)
+	judged(t, s, noon())
+	seen := event("evt_seen", "vid_s", "x", time.Hour)
+	r, q := mustFind(t, s, RunForced, append(events, seen)...)
+	before := s.commitNumber.Load()
+	resendOne(t, q, "evt_seen", Seen)
+	if commits := s.commitNumber.Load() - before; commits > n/runBite+3 {
+		t.Errorf("%d commits", commits)
+	}
+	wantRun(t, s, r.ID, n+1, n, 1, 0, 0, 0)
+	if c := mustClaim(t, s, noon()); c.Event.ID != "evt_0000" {
+		t.Errorf("the first is %s", c.Event.ID)
+	}
+	mustAgree(t, s)
+}
+
+// How many attempts there were is told also of those that a person forced, and none that was not made.
+func TestForcedAttemptsAreCounted(t *testing.T) {
+	s := lively(t)
+	e := event("evt_a", "vid_1", "x", time.Hour)
+	listed(t, s, e)
+	judged(t, s, noon())
+	settled(t, s, mustClaim(t, s, noon()), Seen, noon())
+	_, q := mustFind(t, s, RunForced, e)
+	resendOne(t, q, "evt_a", Seen)
+	if row := rowOf(t, s, "evt_a"); row.Sent != 2 || len(row.Attempts) != 2 {
+		t.Errorf("of %d attempts %d are kept, want both of 2", row.Sent, len(row.Attempts))
+	}
+	other := event("evt_b", "vid_2", "x", time.Hour)
+	listed(t, s, other)
+	judged(t, s, noon())
+	c := mustClaim(t, s, noon())
+	_, err := s.Record(noon(), []Sighting{{ID: "evt_b", Proof: Report}})
+	mustDo(t, err, s.Release(c.Event.ID, noon()))
+	if row := rowOf(t, s, "evt_b"); row.Sent != 0 || row.AttemptsLost() != 0 {
+		t.Errorf("of %d attempts %d are lost, and none was made", row.Sent, row.AttemptsLost())
+	}
+}
+
+// What is damaged can't be taken up, and the run ends again at once.
+func TestResumeOfAShadowRunWithNothingToSend(t *testing.T) {
+	s := lively(t)
+	e := event("evt_1", "vid_1", "x", 5*time.Hour)
+	r, q := mustFind(t, s, RunShadow, e)
+	mustDo(t, s.update(false, func(t *tx) error {
+		t.dirty()
+		return t.sub(bucketResends, r.ID).Put(place{e.CreatedAt, e.ID}.key(), []byte("nonsense"))
+	}))
+	c, _, err := q.Claim(ClaimRules{Now: noon()})
+	if c != nil || err != nil {
+		t.Fatalf("claimed %v (%v)", c, err)
+	}
+	run, _, err := s.ResumeRun(noon(), r.ID, "ann")
+	if err != nil || run.Ended.IsZero() || run.Left != 1 {
+		t.Errorf("it is %+v (%v)", run, err)
+	}
 }
