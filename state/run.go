@@ -281,11 +281,12 @@ func (t *tx) endRun(now time.Time, r Run) error {
 	return t.putRun(r)
 }
 
-// expireRuns deletes the runs that ended before a time, with all that belongs to them.
+// expireRuns deletes the runs that ended before a time, with all that belongs to them, and those to which nobody has agreed
+// by then: they hold the customers' data.
 func (t *tx) expireRuns(before time.Time) error {
 	var old []uint64
 	err := t.runs(func(r Run) {
-		if !r.Ended.IsZero() && r.Ended.Before(before) {
+		if !r.Ended.IsZero() && r.Ended.Before(before) || r.Confirmed.IsZero() && r.Begun.Before(before) {
 			old = append(old, r.ID)
 		}
 	})

@@ -378,3 +378,24 @@ func TestACancelLeavesABackfillItsEvents(t *testing.T) {
 		t.Errorf("the backfill has lost its event: %v", err)
 	}
 }
+
+// What waits for somebody to agree is the customers' data, and does not wait for ever.
+func TestRunsThatNobodyAgreesToArePruned(t *testing.T) {
+	s := lively(t)
+	r, err := s.BeginRun(noon(), Run{Kind: RunForced, Who: "ann"}, nil)
+	mustDo(t, err)
+	_, err = s.PlanResends(ResendPages{Run: r.ID, Events: []heygen.Event{event("evt_1", "vid_1", "x", 5*time.Hour)}, Now: noon()})
+	mustDo(t, err)
+	_, err = s.WalkedRun(noon(), r.ID)
+	mustDo(t, err)
+	agreed, _ := mustFind(t, s, RunForced, event("evt_2", "vid_2", "x", 5*time.Hour))
+	mustDo(t, s.update(false, func(t *tx) error { return t.expireRuns(noon().Add(time.Hour)) }))
+	runs, err := s.Runs()
+	mustDo(t, err)
+	rows, _, err := s.Resending(r.ID, nil)
+	mustDo(t, err)
+	if len(runs) != 1 || runs[0].ID != agreed.ID || len(rows) > 0 {
+		t.Errorf("kept are %+v and %+v", runs, rows)
+	}
+	mustAgree(t, s)
+}
