@@ -338,3 +338,45 @@ func TestResumeOfAShadowRunWithNothingToSend(t *testing.T) {
 		t.Errorf("it is %+v (%v)", run, err)
 	}
 }
+
+// What lands when its run was cancelled and resumed, and has not found the event again, is counted once.
+func TestLandingBetweenCancelAndFinding(t *testing.T) {
+	s := lively(t)
+	e := event("evt_1", "vid_1", "x", 5*time.Hour)
+	r, q := mustFind(t, s, RunForced, e)
+	c, _, err := q.Claim(ClaimRules{Now: noon()})
+	mustDo(t, err)
+	_, err = s.CancelRun(noon(), r.ID, "ann")
+	mustDo(t, err)
+	_, _, err = s.ResumeRun(noon(), r.ID, "ann")
+	mustDo(t, err)
+	_, err = q.Settle(Outcome{ID: "evt_1", Now: noon(), Status: Seen, Attempt: Attempt{Status: 200, Seq: c.Seq}})
+	mustDo(t, err)
+	wantRun(t, s, r.ID, 1, 0, 1, 0, 0, 0)
+	_, err = s.PlanResends(ResendPages{Run: r.ID, Events: []heygen.Event{e}, Now: noon()})
+	mustDo(t, err)
+	wantRun(t, s, r.ID, 1, 0, 1, 0, 0, 0)
+	mustAgree(t, s)
+}
+
+// A run that can't be read any more holds neither the event in flight nor others of its entity.
+func TestLandingOfADamagedRun(t *testing.T) {
+	s := lively(t)
+	e, next := event("evt_1", "vid_1", "x", 5*time.Hour), event("evt_2", "vid_1", "y", 4*time.Hour)
+	listed(t, s, next)
+	judged(t, s, noon())
+	r, q := mustFind(t, s, RunForced, e)
+	c, _, err := q.Claim(ClaimRules{Now: noon()})
+	mustDo(t, err)
+	noClaim(t, s, ClaimRules{Now: noon()})
+	mustDo(t, s.update(false, func(t *tx) error {
+		t.dirty()
+		return t.bucket(bucketRuns).Put(appendNumber(nil, r.ID), []byte("nonsense"))
+	}))
+	_, err = q.Settle(Outcome{ID: "evt_1", Now: noon(), Status: Seen, Attempt: Attempt{Status: 200, Seq: c.Seq}})
+	mustDo(t, err)
+	wantStatus(t, s, map[string]Status{"evt_1": Seen})
+	if c := mustClaim(t, s, noon()); c.Event.ID != "evt_2" {
+		t.Errorf("claimed %s", c.Event.ID)
+	}
+}
