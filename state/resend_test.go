@@ -297,6 +297,25 @@ func TestUnfinishedEventsAreHandedOverTogether(t *testing.T) {
 	mustAgree(t, s)
 }
 
+// What is handed over with others keeps behind an older one of its entity that the run has still to send.
+func TestHandingOverKeepsTheOrderOfAnEntity(t *testing.T) {
+	s := lively(t)
+	fails, other, newer := event("evt_1", "vid_1", "x", 5*time.Hour), event("evt_2", "vid_2", "x", 4*time.Hour), event("evt_3", "vid_1", "y", 3*time.Hour)
+	listed(t, s, other, newer)
+	judged(t, s, noon())
+	r, q := mustFind(t, s, RunForced, fails, other, newer)
+	resendOne(t, q, "evt_1", Replaying)
+	if c, wait, err := q.Claim(ClaimRules{Now: noon()}); c != nil || wait != time.Minute || err != nil {
+		t.Errorf("claimed %v, wait %s (%v)", c, wait, err)
+	}
+	rows, _, err := s.Resending(r.ID, nil)
+	mustDo(t, err)
+	if len(rows) != 2 || rows[1].Event.ID != "evt_3" {
+		t.Errorf("left are %+v", rows)
+	}
+	mustAgree(t, s)
+}
+
 // How many attempts there were is told also of those that a person forced, and none that was not made.
 func TestForcedAttemptsAreCounted(t *testing.T) {
 	s := lively(t)
