@@ -158,14 +158,14 @@ func (t *tx) nextChosen(r *Run) (ids []string, done bool) {
 	places, more := t.chosen(f, r.After, runBite)
 	for _, p := range places {
 		if len(ids) == limit {
-			return ids, false
+			break
 		}
 		r.After = p.key()
 		if o, err := t.readOpen(p.id, false); err == nil && o != nil && f.wantsType(o.kind) {
 			ids = append(ids, p.id)
 		}
 	}
-	return ids, !more
+	return ids, !more || f.Limit > 0 && r.Taken+len(ids) >= f.Limit
 }
 
 // Standing tells of some ids what Requeue would find, and changes nothing.
