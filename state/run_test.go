@@ -399,3 +399,30 @@ func TestRunsThatNobodyAgreesToArePruned(t *testing.T) {
 	}
 	mustAgree(t, s)
 }
+
+// The ids that were named are not written anew with each change of their run.
+func TestNamedIDsCostNothingLater(t *testing.T) {
+	s := lively(t)
+	var ids []string
+	for i := range 20 * runIDsPart {
+		ids = append(ids, fmt.Sprintf("evt_%032d", i))
+	}
+	listed(t, s, event(ids[0], "vid_1", "x", 5*time.Hour))
+	judged(t, s, noon())
+	r := mustQueue(t, s, Selection{}, ids...)
+	if got, err := s.RunIDs(r.ID); !slices.Equal(got, ids) || err != nil {
+		t.Errorf("%d of %d ids are kept in their order (%v)", len(got), len(ids), err)
+	}
+	before := s.db.Stats()
+	settled(t, s, mustClaim(t, s, noon()), Seen, noon())
+	after := s.db.Stats()
+	written := after.Sub(&before)
+	if n := written.TxStats.GetPageAlloc(); n > 64*4096 {
+		t.Errorf("a claim and its outcome write %d KiB", n>>10)
+	}
+	mustDo(t, s.update(false, func(t *tx) error { return t.expireRuns(noon().Add(time.Hour)) }))
+	if got, err := s.RunIDs(r.ID); len(got) > 0 || err != nil {
+		t.Errorf("%d ids are left (%v)", len(got), err)
+	}
+	mustAgree(t, s)
+}
