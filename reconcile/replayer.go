@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"backstop/state"
@@ -26,7 +27,7 @@ type ReplayOptions struct {
 	Concurrency int                      // attempts in flight; 0: 4
 	MaxAttempts int                      // counted attempts until dead; 0: 12
 	Version     string                   // for the User-Agent
-	Before      *Replayer                // of an earlier configuration: its pace goes on where the URL is the same; nil: none
+	Before      *Replayer                // of an earlier configuration: its drains end, and its pace goes on where the URL is the same; nil: none
 	Sources     *Sources                 // asked before each POST; nil: nobody
 	Links       Links                    // renews expired links before each POST; nil: they are sent as they are
 	Transport   http.RoundTripper        // nil: its own
@@ -66,6 +67,8 @@ type Replayer struct {
 	wake     chan struct{} // holds one
 	log      *slog.Logger
 
+	superseded atomic.Bool // by the Replayer of a later configuration
+
 	claiming sync.Mutex // held from asking for the permit until the attempt is in flight
 	lanes    lanes      // guarded by claiming
 	asking   asking     // guarded by claiming
@@ -100,6 +103,9 @@ func newReplayer(home Queue, o ReplayOptions) *Replayer {
 		wake:   make(chan struct{}, 1),
 	}
 	r.options.Before = nil // it may go
+	if o.Before != nil {
+		o.Before.superseded.Store(true)
+	}
 	r.sender, r.unusable = NewSender(SenderOptions{
 		URL: o.URL, Headers: o.Headers, Body: o.Body, Timeout: o.Timeout,
 		Version: o.Version, Concurrency: o.Concurrency, Transport: o.Transport, Observe: o.Observe,
@@ -128,7 +134,9 @@ func (r *Replayer) Wake() {
 }
 
 // Drain sends each event that is due now once, and returns when nothing more is
-// due and nothing is in flight; what failed and waits for its backoff stays.
+// due and nothing is in flight; what failed and waits for its backoff stays. It
+// returns, too, when a later configuration's Replayer has taken over: whoever has
+// more to send asks that one.
 // When ctx ends it sends nothing more, waits a few seconds for the answers in
 // flight, and returns without an error: Drained says what was done. An error
 // means that the state could not be read or written.
@@ -315,7 +323,7 @@ func (r *Replayer) settle(q Queue, c *state.Claim, a Answer) (state.Status, erro
 	if err != nil {
 		return 0, fmt.Errorf("settle replay of %s: %w", c.Event.ID, err)
 	}
-	if status == state.Dead {
+	if status == state.Dead && out.Status == state.Dead { // else it was before, and a cancel took its replay back
 		r.log.Warn("event is dead: it waits for a person, see backstop explain", "event_id", c.Event.ID, "reason", out.Why)
 	}
 	r.edges(c.Event.ID, before, out, a, now)

@@ -335,3 +335,32 @@ func TestLanesShareTheAttempts(t *testing.T) {
 		}
 	})
 }
+
+// A drain may last for hours. What it has not sent when the configuration changes
+// goes to where the new one says, and is signed with its secret.
+func TestADrainEndsWithItsConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const events = 20
+		s, old, moved := openStore(t), &target{delay: time.Second}, &target{}
+		missed(t, s, eventsTo(events)...)
+		before := replayerFor(s, old)
+		ended := make(chan Drained, 1)
+		go func() {
+			d, err := before.Drain(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			ended <- d
+		}()
+		time.Sleep(1500 * time.Millisecond)
+		after := replayerFor(s, moved, func(o *ReplayOptions) { o.Before, o.URL = before, "https://moved.example/hook" })
+		first := <-ended
+		second := drain(t, after)
+		if first.Sent == 0 || first.Sent > 10 || first.Seen != first.Sent || first.Seen+second.Seen != events {
+			t.Errorf("%+v, then %+v", first, second)
+		}
+		if n, m := len(old.all()), len(moved.all()); n != first.Sent || m != second.Sent {
+			t.Errorf("%d and %d came", n, m)
+		}
+	})
+}

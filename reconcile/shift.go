@@ -45,7 +45,7 @@ func (r *Replayer) newShift(ctx context.Context, once map[string]bool, wake <-ch
 // Drain, nothing is left to do. No attempt is in flight when it returns.
 func (s *shift) work(ctx context.Context) error {
 	defer s.cut(nil)
-	for ctx.Err() == nil && s.failed() == nil {
+	for ctx.Err() == nil && s.failed() == nil && !s.superseded() {
 		idle := s.inFlight() == 0 // before the look, so that what lands meanwhile is looked at
 		goesOn, wait := s.step(ctx)
 		if goesOn {
@@ -62,6 +62,10 @@ func (s *shift) work(ctx context.Context) error {
 	s.finish(ctx)
 	return s.failed()
 }
+
+// superseded reports whether a Drain is to end because what it sends with is out
+// of date: a secret, a URL. A Run is ended by its context.
+func (s *shift) superseded() bool { return s.once != nil && s.r.superseded.Load() }
 
 // step starts one attempt or waits for the pace to allow it, and is to be called
 // again at once; or it says how long there will be none.

@@ -152,9 +152,9 @@ func (s *Store) ActsOf(id string, numbers []uint64) (acts []ManualAct, err error
 // actsKept is how many acts an event tells of: the last ones.
 const actsKept = 20
 
-// addAct adds the number of an act to those of an event.
+// addAct adds the number of an act to those of an event; 0: there is none.
 func addAct(list []uint64, seq uint64) []uint64 {
-	if slices.Contains(list, seq) {
+	if seq == 0 || slices.Contains(list, seq) {
 		return list
 	}
 	return append(slices.Clone(list[max(0, len(list)+1-actsKept):]), seq)

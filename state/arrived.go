@@ -17,6 +17,7 @@ func (t *tx) arrived(now time.Time, run Run, r *record) error {
 	if old != nil {
 		told := *old
 		told.attempts, told.acts = joinAttempts(old.attempts, r.attempts), addAct(old.acts, run.Act)
+		told.sent += r.sent
 		return t.finish(now, &told, ending{status: Seen, proof: Replay, at: now, why: r.why})
 	}
 	p := r.place()
@@ -41,6 +42,9 @@ func (t *tx) arrivedAgain(now time.Time, run Run, r *record, l line) error {
 		l.flags &^= flagTwin | flagContent
 	}
 	d := t.storyAt(p)
+	if d.sent > 0 || len(d.attempts) == 0 { // else it was not noted how many there were
+		d.sent += r.sent
+	}
 	d.attempts, d.acts = joinAttempts(d.attempts, r.attempts), addAct(d.acts, run.Act)
 	d.created, d.entity = cmp.Or(d.created, r.createdText), cmp.Or(d.entity, r.entity)
 	if err := t.putStory(p, d); err != nil {

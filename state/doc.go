@@ -46,7 +46,7 @@
 //	                created_at 8 ‖ id               record with event_data, as in open
 //	positions     name of a source                  how far it has been read, as the source writes it
 //	runs          number 8                          one replay that a person asked for, with its counters
-//	              number 8 ‖ i                      the ids that it was asked for
+//	              number 8 ‖ i ‖ number 8           some of the ids that it was asked for, in their order
 //	              number 8 ‖ w ‖ query              how far it has read a query
 //	resends       number 8 → bucket:                what a forced or shadow run has still to send; gone when it ends or is cancelled
 //	                created_at 8 ‖ id               record with event_data, as in open

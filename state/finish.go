@@ -31,9 +31,7 @@ func (t *tx) finish(now time.Time, r *record, e ending) error {
 	l.listed = r.listed
 	d := storyOf(r)
 	d.why, d.twin = e.why, e.twin
-	if t.hand != 0 {
-		d.acts = addAct(d.acts, t.hand)
-	}
+	d.acts = addAct(d.acts, t.hand)
 	if e.twin != "" {
 		l.flags |= flagTwin
 	}

@@ -284,9 +284,7 @@ func (t *tx) queueOne(now time.Time, b Backfill, r *record, v Verdict, sp spent)
 		return Verdict{ID: r.id, Status: Ignored}, false, errors.Join(err, t.delete(t.plans(b.ID), key))
 	}
 	r.manual, r.lane = true, Old
-	if b.Act != 0 {
-		r.acts = addAct(r.acts, b.Act)
-	}
+	r.acts = addAct(r.acts, b.Act)
 	if err := t.saveOpen(nil, r); err != nil {
 		return v, false, err
 	}

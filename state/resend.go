@@ -57,8 +57,9 @@ func (q *Resends) Counts() (c Counts) {
 func (q *Resends) Claim(r ClaimRules) (c *Claim, wait time.Duration, err error) {
 	for {
 		var key []byte
+		var held map[string]bool
 		err := q.s.view(func(t *tx) error {
-			key, wait = q.pick(t, r)
+			key, held, wait = q.pick(t, r)
 			return nil
 		})
 		if err != nil || key == nil {
@@ -66,7 +67,7 @@ func (q *Resends) Claim(r ClaimRules) (c *Claim, wait time.Duration, err error) 
 		}
 		gone := false
 		err = q.s.update(false, func(t *tx) error {
-			c, gone, err = q.intend(t, r, key)
+			c, gone, err = q.intend(t, r, key, held)
 			return err
 		})
 		if err != nil {
@@ -78,19 +79,19 @@ func (q *Resends) Claim(r ClaimRules) (c *Claim, wait time.Duration, err error) 
 	}
 }
 
-// pick chooses the key of the next event.
-func (q *Resends) pick(t *tx, r ClaimRules) (key []byte, wait time.Duration) {
+// pick chooses the key of the next event, and tells of which entities an older one waits.
+func (q *Resends) pick(t *tx, r ClaimRules) (key []byte, held map[string]bool, wait time.Duration) {
 	b := t.sub(bucketResends, q.id)
 	if b == nil {
-		return nil, 0
+		return nil, nil, 0
 	}
 	var soonest, tried time.Time
-	held := make(map[string]bool) // entities of which an older event waits
+	held = make(map[string]bool)
 	c := b.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		one, ok := resend(k, v, false)
 		if !ok {
-			return slices.Clone(k), 0 // to be moved out of the way
+			return slices.Clone(k), held, 0 // to be moved out of the way
 		}
 		last := time.Time{}
 		if a := one.last(); a != nil {
@@ -102,25 +103,27 @@ func (q *Resends) pick(t *tx, r ClaimRules) (key []byte, wait time.Duration) {
 			if soonest.IsZero() || one.due.Before(soonest) {
 				soonest = one.due
 			}
-		case one.entity != "" && held[one.entity], q.busy(t, one):
+		case held[one.entity], q.busy(t, one):
 		case key == nil || last.Before(tried):
 			key, tried = slices.Clone(k), last
 			if !r.Probe || tried.IsZero() {
-				return key, 0
+				return key, held, 0
 			}
 		}
-		held[one.entity] = true
+		if one.entity != "" {
+			held[one.entity] = true
+		}
 	}
 	if key == nil && !soonest.IsZero() {
 		wait = max(soonest.Sub(r.Now), time.Millisecond)
 	}
-	return key, wait
+	return key, held, wait
 }
 
 // Due is [Store.Due] for the run, but that it gives the first in turn alone, without its data.
 func (q *Resends) Due(r ClaimRules, _ int) (events []heygen.Event, err error) {
 	err = q.s.view(func(t *tx) error {
-		if key, _ := q.pick(t, r); key != nil {
+		if key, _, _ := q.pick(t, r); key != nil {
 			events = append(events, heygen.Event{ID: placeOf(key).id})
 		}
 		return nil
@@ -147,7 +150,7 @@ func (q *Resends) busy(t *tx, r *record) bool {
 }
 
 // intend checks the choice again and writes the intent down. gone says that the run was cancelled.
-func (q *Resends) intend(t *tx, rules ClaimRules, key []byte) (c *Claim, gone bool, err error) {
+func (q *Resends) intend(t *tx, rules ClaimRules, key []byte, held map[string]bool) (c *Claim, gone bool, err error) {
 	run, err := t.run(q.id)
 	if err != nil {
 		return nil, false, err
@@ -168,7 +171,7 @@ func (q *Resends) intend(t *tx, rules ClaimRules, key []byte) (c *Claim, gone bo
 		return nil, false, nil
 	}
 	if moved, err := q.toQueue(t, rules.Now, run, r); moved || err != nil {
-		return nil, false, err
+		return nil, false, errors.Join(err, q.moreToQueue(t, rules.Now, key, held))
 	}
 	number := b
 	if !q.shadow {
@@ -197,6 +200,29 @@ func (r *record) intend(rules ClaimRules, seq uint64) *Claim {
 	r.due = rules.Now.Add(rules.next(c.Attempt))
 	r.status = Replaying
 	return c
+}
+
+// moreToQueue hands over what comes right behind an event that was: one transaction for many, for whoever else wants to send
+// waits meanwhile.
+func (q *Resends) moreToQueue(t *tx, now time.Time, key []byte, held map[string]bool) error {
+	for range runBite {
+		k, sealed := t.sub(bucketResends, q.id).Cursor().Seek(key)
+		if k == nil {
+			return nil
+		}
+		r, ok := resend(k, sealed, false)
+		if !ok || r.due.After(now) || held[r.entity] || q.busy(t, r) {
+			return nil
+		}
+		run, err := t.run(q.id)
+		if err != nil {
+			return err
+		}
+		if moved, err := q.toQueue(t, now, run, r); !moved || err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // toQueue hands an event that is unfinished over to the ordinary queue: it is not sent twice.

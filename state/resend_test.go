@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -270,4 +271,131 @@ func TestADamagedResend(t *testing.T) {
 		t.Error("it has not ended")
 	}
 	mustAgree(t, s)
+}
+
+// What is unfinished is handed over many at a time: whoever else wants to send waits meanwhile.
+func TestUnfinishedEventsAreHandedOverTogether(t *testing.T) {
+	s := lively(t)
+	const n = 2*runBite + 77
+	var events []heygen.Event
+	for i := range n {
+		events = append(events, event(fmt.Sprintf("evt_%04d", i), fmt.Sprintf("vid_%d", i), "x", 5*time.Hour-time.Duration(i)*time.Second))
+	}
+	listed(t, s, events...)
+	judged(t, s, noon())
+	seen := event("evt_seen", "vid_s", "x", time.Hour)
+	r, q := mustFind(t, s, RunForced, append(events, seen)...)
+	before := s.commitNumber.Load()
+	resendOne(t, q, "evt_seen", Seen)
+	if commits := s.commitNumber.Load() - before; commits > n/runBite+3 {
+		t.Errorf("%d commits", commits)
+	}
+	wantRun(t, s, r.ID, n+1, n, 1, 0, 0, 0)
+	if c := mustClaim(t, s, noon()); c.Event.ID != "evt_0000" {
+		t.Errorf("the first is %s", c.Event.ID)
+	}
+	mustAgree(t, s)
+}
+
+// What is handed over with others keeps behind an older one of its entity that the run has still to send.
+func TestHandingOverKeepsTheOrderOfAnEntity(t *testing.T) {
+	s := lively(t)
+	fails, other, newer := event("evt_1", "vid_1", "x", 5*time.Hour), event("evt_2", "vid_2", "x", 4*time.Hour), event("evt_3", "vid_1", "y", 3*time.Hour)
+	listed(t, s, other, newer)
+	judged(t, s, noon())
+	r, q := mustFind(t, s, RunForced, fails, other, newer)
+	resendOne(t, q, "evt_1", Replaying)
+	if c, wait, err := q.Claim(ClaimRules{Now: noon()}); c != nil || wait != time.Minute || err != nil {
+		t.Errorf("claimed %v, wait %s (%v)", c, wait, err)
+	}
+	rows, _, err := s.Resending(r.ID, nil)
+	mustDo(t, err)
+	if len(rows) != 2 || rows[1].Event.ID != "evt_3" {
+		t.Errorf("left are %+v", rows)
+	}
+	mustAgree(t, s)
+}
+
+// How many attempts there were is told also of those that a person forced, and none that was not made.
+func TestForcedAttemptsAreCounted(t *testing.T) {
+	s := lively(t)
+	e := event("evt_a", "vid_1", "x", time.Hour)
+	listed(t, s, e)
+	judged(t, s, noon())
+	settled(t, s, mustClaim(t, s, noon()), Seen, noon())
+	_, q := mustFind(t, s, RunForced, e)
+	resendOne(t, q, "evt_a", Seen)
+	if row := rowOf(t, s, "evt_a"); row.Sent != 2 || len(row.Attempts) != 2 {
+		t.Errorf("of %d attempts %d are kept, want both of 2", row.Sent, len(row.Attempts))
+	}
+	other := event("evt_b", "vid_2", "x", time.Hour)
+	listed(t, s, other)
+	judged(t, s, noon())
+	c := mustClaim(t, s, noon())
+	_, err := s.Record(noon(), []Sighting{{ID: "evt_b", Proof: Report}})
+	mustDo(t, err, s.Release(c.Event.ID, noon()))
+	if row := rowOf(t, s, "evt_b"); row.Sent != 0 || row.AttemptsLost() != 0 {
+		t.Errorf("of %d attempts %d are lost, and none was made", row.Sent, row.AttemptsLost())
+	}
+}
+
+// What is damaged can't be taken up, and the run ends again at once.
+func TestResumeOfAShadowRunWithNothingToSend(t *testing.T) {
+	s := lively(t)
+	e := event("evt_1", "vid_1", "x", 5*time.Hour)
+	r, q := mustFind(t, s, RunShadow, e)
+	mustDo(t, s.update(false, func(t *tx) error {
+		t.dirty()
+		return t.sub(bucketResends, r.ID).Put(place{e.CreatedAt, e.ID}.key(), []byte("nonsense"))
+	}))
+	c, _, err := q.Claim(ClaimRules{Now: noon()})
+	if c != nil || err != nil {
+		t.Fatalf("claimed %v (%v)", c, err)
+	}
+	run, _, err := s.ResumeRun(noon(), r.ID, "ann")
+	if err != nil || run.Ended.IsZero() || run.Left != 1 {
+		t.Errorf("it is %+v (%v)", run, err)
+	}
+}
+
+// What lands when its run was cancelled and resumed, and has not found the event again, is counted once.
+func TestLandingBetweenCancelAndFinding(t *testing.T) {
+	s := lively(t)
+	e := event("evt_1", "vid_1", "x", 5*time.Hour)
+	r, q := mustFind(t, s, RunForced, e)
+	c, _, err := q.Claim(ClaimRules{Now: noon()})
+	mustDo(t, err)
+	_, err = s.CancelRun(noon(), r.ID, "ann")
+	mustDo(t, err)
+	_, _, err = s.ResumeRun(noon(), r.ID, "ann")
+	mustDo(t, err)
+	_, err = q.Settle(Outcome{ID: "evt_1", Now: noon(), Status: Seen, Attempt: Attempt{Status: 200, Seq: c.Seq}})
+	mustDo(t, err)
+	wantRun(t, s, r.ID, 1, 0, 1, 0, 0, 0)
+	_, err = s.PlanResends(ResendPages{Run: r.ID, Events: []heygen.Event{e}, Now: noon()})
+	mustDo(t, err)
+	wantRun(t, s, r.ID, 1, 0, 1, 0, 0, 0)
+	mustAgree(t, s)
+}
+
+// A run that can't be read any more holds neither the event in flight nor others of its entity.
+func TestLandingOfADamagedRun(t *testing.T) {
+	s := lively(t)
+	e, next := event("evt_1", "vid_1", "x", 5*time.Hour), event("evt_2", "vid_1", "y", 4*time.Hour)
+	listed(t, s, next)
+	judged(t, s, noon())
+	r, q := mustFind(t, s, RunForced, e)
+	c, _, err := q.Claim(ClaimRules{Now: noon()})
+	mustDo(t, err)
+	noClaim(t, s, ClaimRules{Now: noon()})
+	mustDo(t, s.update(false, func(t *tx) error {
+		t.dirty()
+		return t.bucket(bucketRuns).Put(appendNumber(nil, r.ID), []byte("nonsense"))
+	}))
+	_, err = q.Settle(Outcome{ID: "evt_1", Now: noon(), Status: Seen, Attempt: Attempt{Status: 200, Seq: c.Seq}})
+	mustDo(t, err)
+	wantStatus(t, s, map[string]Status{"evt_1": Seen})
+	if c := mustClaim(t, s, noon()); c.Event.ID != "evt_2" {
+		t.Errorf("claimed %s", c.Event.ID)
+	}
 }

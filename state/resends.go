@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,14 +48,17 @@ func (t *tx) resendCount(id uint64) int {
 }
 
 // dropWalks forgets how far the listing was read for a run.
-func (t *tx) dropWalks(id uint64) error {
-	b, prefix := t.bucket(bucketRuns), runKey(id, runWalk)
-	var walks [][]byte
+func (t *tx) dropWalks(id uint64) error { return t.dropBehind(runKey(id, runWalk)) }
+
+// dropBehind deletes what of runs has a key that begins so.
+func (t *tx) dropBehind(prefix []byte) error {
+	b := t.bucket(bucketRuns)
+	var keys [][]byte
 	c := b.Cursor()
-	for k, _ := c.Seek(prefix); len(k) >= len(prefix) && string(k[:len(prefix)]) == string(prefix); k, _ = c.Next() {
-		walks = append(walks, slices.Clone(k))
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		keys = append(keys, slices.Clone(k))
 	}
-	for _, k := range walks {
+	for _, k := range keys {
 		if err := t.delete(b, k); err != nil {
 			return err
 		}

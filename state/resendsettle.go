@@ -26,7 +26,8 @@ func (q *Resends) settle(t *tx, o Outcome) (Status, error) {
 		return 0, err
 	}
 	run, err := t.run(q.id)
-	if err != nil {
+	lost := errors.Is(err, ErrNoRun) // pruned, or damaged: an event and its entity must not wait for what only counts them
+	if err != nil && !lost {
 		return 0, err
 	}
 	r.attempts = closeAttempt(r.attempts, o.Attempt)
@@ -38,9 +39,12 @@ func (q *Resends) settle(t *tx, o Outcome) (Status, error) {
 		if err := t.arrived(o.Now, run, r); err != nil {
 			return 0, err
 		}
-		if run, err = t.run(q.id); err != nil {
-			return 0, err
-		}
+	}
+	if lost {
+		return o.Status, nil
+	}
+	if run, err = t.run(q.id); err != nil { // as the arrival has changed it
+		return 0, err
 	}
 	return o.Status, q.done(t, o, run, r)
 }
@@ -82,11 +86,14 @@ func (q *Resends) done(t *tx, o Outcome, run Run, r *record) error {
 	if err != nil {
 		return err
 	}
-	if b != nil && b.Get(key) != nil {
+	switch {
+	case b != nil && b.Get(key) != nil:
 		run.Waiting--
 		err = t.delete(b, key)
-	} else { // the run was cancelled meanwhile
+	case run.Dropped > 0: // the run was cancelled meanwhile
 		run.Left, run.Dropped = run.Left-1, run.Dropped-1
+	default: // and resumed, and has not found it again
+		run.Planned++
 	}
 	if o.Status == Seen {
 		run.Seen++

@@ -1,9 +1,11 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"backstop/internal/heygen"
@@ -88,12 +90,7 @@ func (s *Store) BeginRun(now time.Time, r Run, ids []string) (Run, error) {
 		if err := t.act(now, r.Who, fmt.Sprintf("%s (run %d): %s", r.Kind.verb(), id, r.What), int(r.Planned)); err != nil {
 			return err
 		}
-		if len(ids) > 0 {
-			if err := t.putJSON(bucketRuns, runKey(id, runIDs), ids); err != nil {
-				return err
-			}
-		}
-		return t.putRun(r)
+		return errors.Join(t.putRunIDs(id, ids), t.putRun(r))
 	})
 	if err != nil {
 		return Run{}, fmt.Errorf("begin a run: %w", err)
@@ -114,9 +111,12 @@ func (k RunKind) verb() string {
 
 // Behind a run's number, a key of the bucket runs says what else belongs to the run.
 const (
-	runIDs  = "i" // the ids that were named
+	runIDs  = "i" // ‖ number 8: some of the ids that were named
 	runWalk = "w" // ‖ query: how far the listing was read
 )
+
+// runIDsPart is how many ids are stored together: a page or two.
+const runIDsPart = 100
 
 func runKey(id uint64, what string) []byte { return append(appendNumber(nil, id), what...) }
 
@@ -141,12 +141,33 @@ func (s *Store) RunIDs(id uint64) (ids []string, err error) {
 	return ids, err
 }
 
-func (t *tx) runIDs(id uint64) (ids []string, err error) {
-	payload, ok, err := t.get(t.bucket(bucketRuns), runKey(id, runIDs))
-	if err != nil || !ok {
-		return nil, err
+// putRunIDs stores ids in small parts: a large value would be written anew with each change of the run beside it.
+func (t *tx) putRunIDs(id uint64, ids []string) error {
+	part := uint64(0)
+	for some := range slices.Chunk(ids, runIDsPart) {
+		if err := t.putJSON(bucketRuns, appendNumber(runKey(id, runIDs), part), some); err != nil {
+			return err
+		}
+		part++
 	}
-	return ids, json.Unmarshal(payload, &ids)
+	return nil
+}
+
+func (t *tx) runIDs(id uint64) (ids []string, err error) {
+	b, prefix := t.bucket(bucketRuns), runKey(id, runIDs)
+	c := b.Cursor()
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		payload, _, err := t.get(b, k)
+		if err != nil {
+			return nil, err
+		}
+		var some []string
+		if err := json.Unmarshal(payload, &some); err != nil {
+			return nil, fmt.Errorf("read the ids of a run: %w", err)
+		}
+		ids = append(ids, some...)
+	}
+	return ids, nil
 }
 
 // runs calls fn with every run. The bucket also has what belongs to each: those keys are longer.
@@ -281,11 +302,12 @@ func (t *tx) endRun(now time.Time, r Run) error {
 	return t.putRun(r)
 }
 
-// expireRuns deletes the runs that ended before a time, with all that belongs to them.
+// expireRuns deletes the runs that ended before a time, with all that belongs to them, and those to which nobody has agreed
+// by then: they hold the customers' data.
 func (t *tx) expireRuns(before time.Time) error {
 	var old []uint64
 	err := t.runs(func(r Run) {
-		if !r.Ended.IsZero() && r.Ended.Before(before) {
+		if !r.Ended.IsZero() && r.Ended.Before(before) || r.Confirmed.IsZero() && r.Begun.Before(before) {
 			old = append(old, r.ID)
 		}
 	})
@@ -296,10 +318,10 @@ func (t *tx) expireRuns(before time.Time) error {
 }
 
 func (t *tx) dropRun(id uint64) error {
-	if err := errors.Join(t.dropResends(id), t.dropSub(bucketResent, id), t.dropWalks(id)); err != nil {
+	if err := errors.Join(t.dropResends(id), t.dropSub(bucketResent, id)); err != nil {
 		return err
 	}
-	return errors.Join(t.delete(t.bucket(bucketRuns), runKey(id, runIDs)), t.delete(t.bucket(bucketRuns), appendNumber(nil, id)))
+	return t.dropBehind(appendNumber(nil, id))
 }
 
 // RunWalk returns how far a run has read a query; the zero HistoryWalk before its first page.

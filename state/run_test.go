@@ -292,3 +292,137 @@ func TestEndedRunsArePruned(t *testing.T) {
 	}
 	mustAgree(t, s)
 }
+
+// What a run chooses may lie far apart: no transaction looks at all that is unfinished.
+func TestARunLooksAtAFewEventsAtATime(t *testing.T) {
+	s := lively(t)
+	var events []heygen.Event
+	for i := range 2*runBite + 1 {
+		events = append(events, event(fmt.Sprintf("evt_%04d", i), "", fmt.Sprint(i), 5*time.Hour-time.Duration(i)*time.Second))
+	}
+	events[2*runBite].Type = "video_agent.success"
+	listed(t, s, events...)
+	judged(t, s, noon())
+	r, err := s.BeginRun(noon(), Run{Kind: RunReplay, Chosen: Selection{Types: []string{"video_agent.success"}}}, nil)
+	mustDo(t, err)
+	for looks, done := 1, false; !done; looks++ {
+		var queued []Requeued
+		queued, done, err = s.QueueRun(noon(), r.ID)
+		mustDo(t, err)
+		if got := len(queued) == 1; got != (looks == 3) || done != got {
+			t.Fatalf("look %d queues %+v, done: %v", looks, queued, done)
+		}
+	}
+	wantRun(t, s, r.ID, 1, 1, 0, 0, 0, 0)
+	mustAgree(t, s)
+}
+
+// An event that is dead again has no twins: each is judged by itself, however the cancel comes to it, and people are not told
+// of its death again.
+func TestACancelLetsTwinsGo(t *testing.T) {
+	for name, cancel := range map[string]func(t *testing.T, s *Store, id uint64){
+		"that waits": func(t *testing.T, s *Store, id uint64) {
+			_, err := s.CancelRun(noon(), id, "ann")
+			mustDo(t, err)
+		},
+		"whose attempt fails": func(t *testing.T, s *Store, id uint64) {
+			c := mustClaim(t, s, noon())
+			_, err := s.CancelRun(noon(), id, "ann")
+			mustDo(t, err)
+			settled(t, s, c, Replaying, noon())
+		},
+		"whose attempt is not made": func(t *testing.T, s *Store, id uint64) {
+			c := mustClaim(t, s, noon())
+			_, err := s.CancelRun(noon(), id, "ann")
+			mustDo(t, err, s.Release(c.Event.ID, noon()))
+		},
+	} {
+		t.Run("of an event "+name, func(t *testing.T) {
+			s := lively(t)
+			mustDo(t, s.ChangeNotices(func(*Notices) {}))
+			listed(t, s, event("evt_kept", "vid_1", "x", 5*time.Hour))
+			judged(t, s, noon())
+			settled(t, s, mustClaim(t, s, noon()), Dead, noon())
+			r := mustQueue(t, s, Selection{Dead: true})
+			listed(t, s, event("evt_twin", "vid_1", "x", 5*time.Hour-time.Minute))
+			judged(t, s, noon())
+			wantStatus(t, s, map[string]Status{"evt_kept": Missed, "evt_twin": Seen})
+			cancel(t, s, r.ID)
+			wantStatus(t, s, map[string]Status{"evt_kept": Dead, "evt_twin": Settling})
+			if r := wantRun(t, s, r.ID, 1, 0, 0, 0, 0, 1); r.Ended.IsZero() {
+				t.Error("nothing waits, and it has not ended")
+			}
+			if n := s.Notices().Dead.Count; n != 1 {
+				t.Errorf("%d deaths are counted", n)
+			}
+			mustAgree(t, s)
+		})
+	}
+}
+
+// A backfill's events were asked for before the run, and are sent while backstop is unpaired also after it.
+func TestACancelLeavesABackfillItsEvents(t *testing.T) {
+	s := lively(t)
+	past := event("evt_past", "vid_1", "x", 50*time.Hour)
+	baselined(t, s, past)
+	mustDo(t, beginAll(s, History{Words: "all"}), planPages(s, past), queuePlanned(s, Verdict{Status: Missed}, past))
+	r := mustQueue(t, s, Selection{Missed: true})
+	wantRun(t, s, r.ID, 1, 1, 0, 0, 0, 0)
+	_, err := s.CancelRun(noon(), r.ID, "ann")
+	mustDo(t, err)
+	if r := wantRun(t, s, r.ID, 1, 0, 0, 0, 0, 1); r.Ended.IsZero() {
+		t.Error("nothing waits, and it has not ended")
+	}
+	mustAgree(t, s)
+	if c, _, err := s.Claim(ClaimRules{Now: noon(), Manual: true}); c == nil || err != nil {
+		t.Errorf("the backfill has lost its event: %v", err)
+	}
+}
+
+// What waits for somebody to agree is the customers' data, and does not wait for ever.
+func TestRunsThatNobodyAgreesToArePruned(t *testing.T) {
+	s := lively(t)
+	r, err := s.BeginRun(noon(), Run{Kind: RunForced, Who: "ann"}, nil)
+	mustDo(t, err)
+	_, err = s.PlanResends(ResendPages{Run: r.ID, Events: []heygen.Event{event("evt_1", "vid_1", "x", 5*time.Hour)}, Now: noon()})
+	mustDo(t, err)
+	_, err = s.WalkedRun(noon(), r.ID)
+	mustDo(t, err)
+	agreed, _ := mustFind(t, s, RunForced, event("evt_2", "vid_2", "x", 5*time.Hour))
+	mustDo(t, s.update(false, func(t *tx) error { return t.expireRuns(noon().Add(time.Hour)) }))
+	runs, err := s.Runs()
+	mustDo(t, err)
+	rows, _, err := s.Resending(r.ID, nil)
+	mustDo(t, err)
+	if len(runs) != 1 || runs[0].ID != agreed.ID || len(rows) > 0 {
+		t.Errorf("kept are %+v and %+v", runs, rows)
+	}
+	mustAgree(t, s)
+}
+
+// The ids that were named are not written anew with each change of their run.
+func TestNamedIDsCostNothingLater(t *testing.T) {
+	s := lively(t)
+	var ids []string
+	for i := range 20 * runIDsPart {
+		ids = append(ids, fmt.Sprintf("evt_%032d", i))
+	}
+	listed(t, s, event(ids[0], "vid_1", "x", 5*time.Hour))
+	judged(t, s, noon())
+	r := mustQueue(t, s, Selection{}, ids...)
+	if got, err := s.RunIDs(r.ID); !slices.Equal(got, ids) || err != nil {
+		t.Errorf("%d of %d ids are kept in their order (%v)", len(got), len(ids), err)
+	}
+	before := s.db.Stats()
+	settled(t, s, mustClaim(t, s, noon()), Seen, noon())
+	after := s.db.Stats()
+	written := after.Sub(&before)
+	if n := written.TxStats.GetPageAlloc(); n > 64*4096 {
+		t.Errorf("a claim and its outcome write %d KiB", n>>10)
+	}
+	mustDo(t, s.update(false, func(t *tx) error { return t.expireRuns(noon().Add(time.Hour)) }))
+	if got, err := s.RunIDs(r.ID); len(got) > 0 || err != nil {
+		t.Errorf("%d ids are left (%v)", len(got), err)
+	}
+	mustAgree(t, s)
+}

@@ -73,18 +73,30 @@ func (t *tx) takeBackFrom(now time.Time, id uint64, stage byte, from place) (nex
 		if old == nil || old.run != id {
 			continue
 		}
-		r.takeBack(now)
-		if err := t.saveOpen(old, r); err != nil {
+		if err := t.takeBack(now, old, r); err != nil {
 			return from, false, err
 		}
 	}
 	return next, n > 0, nil
 }
 
+// takeBack makes of a queued event what it was before. Where it is dead again its twins wait for nothing any more: each is
+// judged by itself.
+func (t *tx) takeBack(now time.Time, old, r *record) error {
+	r.takeBack(now)
+	if err := t.saveOpen(old, r); err != nil || r.status != Dead {
+		return err
+	}
+	return t.resolve(now, r.id, ending{status: Dead, at: now})
+}
+
 // takeBack makes of a queued event what it was before. One that was tried meanwhile is only dead again, or goes on being
-// tried by itself.
+// tried by itself. What a backfill had queued is the backfill's again.
 func (r *record) takeBack(now time.Time) {
-	r.manual = false
+	r.manual = r.backfill != 0 && !r.wasWithheld && (r.was == Missed || r.was == Replaying)
+	if r.manual {
+		r.run = 0
+	}
 	untried := r.status == Missed
 	switch {
 	case r.was == Dead:
@@ -110,14 +122,13 @@ func (s *Store) tidyRuns(now time.Time) error {
 	return err
 }
 
-// takenBack takes an event back whose attempt has landed while its run was cancelled.
-func (t *tx) takenBack(now time.Time, r *record) {
+// cancelled reports whether an event is queued by a run that was cancelled, as while it was in flight.
+func (t *tx) cancelled(r *record) bool {
 	if !r.manual || r.run == 0 {
-		return
+		return false
 	}
-	if run, err := t.run(r.run); err == nil && !run.Cancelled.IsZero() {
-		r.takeBack(now)
-	}
+	run, err := t.run(r.run)
+	return err == nil && !run.Cancelled.IsZero()
 }
 
 // ResumeRun takes up a run that was cancelled or interrupted: what it has left is queued again, and what it has not come to
@@ -141,10 +152,10 @@ func (s *Store) ResumeRun(now time.Time, id uint64, who string) (run Run, resume
 		r.Act = t.nextAct()
 		return t.act(now, who, fmt.Sprintf("resume run %d", id), int(r.Left+r.Waiting))
 	})
-	if err != nil || !resumed || run.Kind == RunShadow {
-		return run, resumed, err
+	if err == nil && resumed && run.Kind != RunShadow {
+		err = s.queueLeft(now, run)
 	}
-	if err := s.queueLeft(now, run); err != nil {
+	if err != nil || !resumed {
 		return run, resumed, err
 	}
 	run, err = s.changeRun(id, "resume", func(_ *tx, r *Run) error {

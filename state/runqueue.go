@@ -145,7 +145,7 @@ func (r *Run) readied(now time.Time) {
 	}
 }
 
-// nextChosen gives the next ids of a selection by status and range.
+// nextChosen gives the next ids of a selection by status and range; none where those that were looked at are of other types.
 func (t *tx) nextChosen(r *Run) (ids []string, done bool) {
 	limit := runBite
 	f := r.Chosen.Filter()
@@ -155,22 +155,17 @@ func (t *tx) nextChosen(r *Run) (ids []string, done bool) {
 	if limit <= 0 {
 		return nil, true
 	}
-	for len(ids) < limit {
-		places, more := t.chosen(f, r.After, runBite)
-		for _, p := range places {
-			if len(ids) == limit {
-				return ids, f.Limit > 0 && r.Taken+limit >= f.Limit
-			}
-			r.After = p.key()
-			if o, err := t.readOpen(p.id, false); err == nil && o != nil && f.wantsType(o.kind) {
-				ids = append(ids, p.id)
-			}
+	places, more := t.chosen(f, r.After, runBite)
+	for _, p := range places {
+		if len(ids) == limit {
+			break
 		}
-		if !more {
-			return ids, true
+		r.After = p.key()
+		if o, err := t.readOpen(p.id, false); err == nil && o != nil && f.wantsType(o.kind) {
+			ids = append(ids, p.id)
 		}
 	}
-	return ids, f.Limit > 0 && r.Taken+len(ids) >= f.Limit
+	return ids, !more || f.Limit > 0 && r.Taken+len(ids) >= f.Limit
 }
 
 // Standing tells of some ids what Requeue would find, and changes nothing.

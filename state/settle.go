@@ -65,9 +65,6 @@ func (t *tx) settle(o Outcome) (Status, error) {
 		r.status, r.due = Dead, time.Time{}
 	case Replaying:
 		r.status, r.due = Replaying, o.Due
-		r.why = o.Why
-		t.takenBack(o.Now, r)
-		o.Why = r.why
 	default:
 		return 0, fmt.Errorf("status %s is no outcome of an attempt", o.Status) // unreachable: the caller decides among three
 	}
@@ -75,6 +72,10 @@ func (t *tx) settle(o Outcome) (Status, error) {
 		r.at = o.Now
 	}
 	r.why = o.Why
+	if o.Status == Replaying && t.cancelled(r) {
+		err := t.takeBack(o.Now, old, r)
+		return r.status, err
+	}
 	if err := t.saveOpen(old, r); err != nil || r.status != Dead {
 		return r.status, err
 	}
@@ -174,6 +175,9 @@ func (s *Store) Release(id string, due time.Time) error {
 				r.status = Missed
 			}
 		}
+		if t.cancelled(r) {
+			return t.takeBack(due, old, r)
+		}
 		return t.saveOpen(old, r)
 	})
 	if err != nil {
@@ -197,6 +201,6 @@ func (t *tx) releaseFinished(id string, flown flight, flew bool) error {
 	if !ok || n == 0 || !d.attempts[n-1].Open {
 		return nil
 	}
-	d.attempts = d.attempts[:n-1]
+	d.attempts, d.sent = d.attempts[:n-1], max(0, d.sent-1)
 	return t.putStory(p, d)
 }
