@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"backstop/internal/exit"
@@ -104,8 +105,8 @@ func (e *Engine) findAndSend(ctx context.Context, run state.Run, r ReplayRequest
 	}
 	result, err := e.newResending(run, r, rows, yield).toEnd(ctx)
 	result.Gone = gone
-	if err == nil && gone > 0 {
-		err = exit.Errorf(exit.Failed, "what HeyGen does not list any more can't be sent", "%d of the named events are gone from the listing", gone)
+	if gone > 0 && (err == nil || exit.CodeOf(err) == exit.Differences) { // of several at once the graver one decides
+		err = errors.Join(err, exit.Errorf(exit.Failed, "what HeyGen does not list any more can't be sent", "%d of the named events are gone from the listing", gone))
 	}
 	return e.reported(run, result), explain(err)
 }
