@@ -17,6 +17,9 @@ func (e *Engine) resend(ctx context.Context, r ReplayRequest, yield func(ReplayR
 	if err != nil {
 		return Replayed{}, err
 	}
+	if err := e.askFirst(ctx, r.selection()); err != nil {
+		return Replayed{}, explain(err)
+	}
 	if r.DryRun {
 		return e.rehearseResend(ctx, r, warning, yield)
 	}
@@ -63,6 +66,11 @@ func (e *Engine) resumeResend(ctx context.Context, run state.Run, r ReplayReques
 	}
 	if e.runs.has(run.ID) {
 		return resultOf(run), underWayAlready(run.ID)
+	}
+	if run.Walked.IsZero() {
+		if err := e.askFirst(ctx, run.Chosen); err != nil {
+			return resultOf(run), explain(err)
+		}
 	}
 	run, resumed, err := e.store.ResumeRun(e.Now(), run.ID, r.Who)
 	if err != nil {
