@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +11,7 @@ import (
 	"backstop/internal/api"
 	"backstop/internal/engine"
 	"backstop/internal/exit"
+	"backstop/internal/secret"
 )
 
 // askAbove is how many events are replayed without asking, on a terminal.
@@ -83,11 +83,9 @@ func (f *replayFlags) read() (err error) {
 	r := &f.request
 	r.Who = who()
 	if f.secretFile != "" {
-		secret, err := os.ReadFile(f.secretFile)
-		if err != nil {
-			return exit.Errorf(exit.Usage, "name a file that can be read", "--secret-file: %w", err)
+		if r.Secret, err = secret.File(f.secretFile).Value(); err != nil {
+			return exit.Errorf(exit.Usage, "", "--secret-file: %w", err)
 		}
-		r.Secret = strings.TrimRight(string(secret), "\r\n")
 	}
 	if r.Since, r.Until, err = period(f.since, f.until); err != nil {
 		return err
