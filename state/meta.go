@@ -144,7 +144,7 @@ func numberOfBits(b []byte) uint16 {
 // Receiver returns a copy of what is known about the receiver.
 func (s *Store) Receiver() Receiver { return s.settings().receiver.clone() }
 
-// PausedByBackstop is who paused where no person did.
+// PausedByBackstop is who paused, or cancelled a run, where no person did.
 const PausedByBackstop = "backstop"
 
 // Pause stops replaying until Resume. Pausing what is paused keeps the older reason.

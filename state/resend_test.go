@@ -399,3 +399,26 @@ func TestLandingOfADamagedRun(t *testing.T) {
 		t.Errorf("claimed %s", c.Event.ID)
 	}
 }
+
+// What nobody agrees to is not kept for long; a run that somebody agreed to is.
+func TestARunThatNobodyAgreesTo(t *testing.T) {
+	s := lively(t)
+	agreed, _ := mustFind(t, s, RunForced, event("evt_1", "vid_1", "x", 5*time.Hour))
+	r, err := s.BeginRun(noon(), Run{Kind: RunForced, Who: "ann", What: "a test"}, nil)
+	mustDo(t, err)
+	_, err = s.PlanResends(ResendPages{Run: r.ID, Events: []heygen.Event{event("evt_2", "vid_2", "x", 4*time.Hour)}, Now: noon()})
+	mustDo(t, err)
+	_, err = s.WalkedRun(noon(), r.ID)
+	mustDo(t, err)
+	mustDo(t, s.tidyRuns(noon().Add(agreeWithin)))
+	wantRun(t, s, r.ID, 1, 1, 0, 0, 0, 0)
+	mustDo(t, s.tidyRuns(noon().Add(agreeWithin+time.Second)))
+	if r := wantRun(t, s, r.ID, 1, 0, 0, 0, 0, 1); r.Ended.IsZero() || r.Cancelled.IsZero() {
+		t.Errorf("it waits still: %+v", r)
+	}
+	if rows, _, err := s.Resending(r.ID, nil); len(rows) > 0 || err != nil {
+		t.Errorf("it keeps %v (%v)", rows, err)
+	}
+	wantRun(t, s, agreed.ID, 1, 1, 0, 0, 0, 0)
+	mustAgree(t, s)
+}

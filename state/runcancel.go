@@ -111,12 +111,21 @@ func (r *record) takeBack(now time.Time) {
 	r.was, r.wasWhy, r.wasWithheld = 0, "", false
 }
 
-// tidyRuns takes back what a cancelled run has queued still, for a crash ended the cancel.
+// agreeWithin is how long what a run has found waits for somebody to agree to it: it holds the customers' data.
+const agreeWithin = 24 * time.Hour
+
+// tidyRuns takes back what a cancelled run has queued still, for a crash ended the cancel, and cancels a run that nobody has
+// agreed to.
 func (s *Store) tidyRuns(now time.Time) error {
 	runs, err := s.Runs()
 	for _, r := range runs {
-		if !r.Cancelled.IsZero() && r.Ended.IsZero() {
+		switch {
+		case !r.Ended.IsZero():
+		case !r.Cancelled.IsZero():
 			err = errors.Join(err, s.takeBack(now, r.ID))
+		case r.Kind != RunReplay && !r.Walked.IsZero() && r.Confirmed.IsZero() && now.After(r.Walked.Add(agreeWithin)):
+			_, failed := s.CancelRun(now, r.ID, PausedByBackstop)
+			err = errors.Join(err, failed)
 		}
 	}
 	return err

@@ -55,7 +55,7 @@ func (h *handler) pause(w http.ResponseWriter, r *http.Request) {
 	if why == "" {
 		why = "no reason given"
 	}
-	was, err := h.engine.PauseOver(why, h.whoOf(r, request.Who))
+	was, err := h.engine.Pause(why, h.whoOf(r, request.Who))
 	h.paused(w, Paused{OK: true, Paused: true, Was: was}, err)
 }
 
@@ -64,7 +64,7 @@ func (h *handler) resume(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, &request) {
 		return
 	}
-	was, err := h.engine.ResumeFrom(cleanWhy(request.Why), h.whoOf(r, request.Who))
+	was, err := h.engine.Resume(cleanWhy(request.Why), h.whoOf(r, request.Who))
 	h.paused(w, Paused{OK: true, Was: was}, err)
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"backstop/internal/exit"
+	"backstop/internal/heygen"
 )
 
 // ErrorBody is an error as users of the API and of --json read it.
@@ -15,12 +16,13 @@ type ErrorBody struct {
 	Hint    string `json:"hint"`
 }
 
-// BodyOf puts an error into its JSON form.
+// BodyOf puts an error into its JSON form, without the queries of URLs.
 func BodyOf(err error) ErrorBody {
 	body := ErrorBody{Code: exit.CodeOf(err).String(), Message: err.Error()}
 	if known := (*exit.Error)(nil); errors.As(err, &known) && known.Error() == err.Error() {
 		body.Message, body.Hint = known.Message, known.Hint
 	}
+	body.Message, body.Hint = heygen.CutURLs(body.Message), heygen.CutURLs(body.Hint)
 	return body
 }
 

@@ -123,7 +123,7 @@ func (h *handler) forget(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, &request) {
 		return
 	}
-	found, err := h.engine.ForgetFor(request.IDs, cleanWhy(request.Why), h.whoOf(r, request.Who))
+	found, err := h.engine.Forget(request.IDs, cleanWhy(request.Why), h.whoOf(r, request.Who))
 	if err != nil {
 		writeError(w, statusOf(err), err)
 		return

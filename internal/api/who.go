@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"backstop/internal/heygen"
 	"backstop/internal/log"
 )
 
@@ -90,9 +91,10 @@ func cleanName(name string) string {
 }
 
 // cleanWhy makes a reason that a client tells fit for people: printable, on one
-// line, of bounded length.
+// line, of bounded length, and without the queries of URLs, for it is shown in
+// many places.
 func cleanWhy(why string) string {
-	why = log.Printable(strings.Join(strings.Fields(why), " "))
+	why = heygen.CutURLs(log.Printable(strings.Join(strings.Fields(why), " ")))
 	if len(why) <= mostWhy {
 		return why
 	}

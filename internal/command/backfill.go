@@ -111,7 +111,7 @@ func (a *app) backfill(ctx context.Context, c *api.Client, flags backfillFlags) 
 	if err := a.printPlan(found.Plan, flags.request); err != nil || flags.request.DryRun {
 		return err
 	}
-	if err := a.agree(found.Plan, flags); err != nil {
+	if err := a.agree(ctx, found.Plan, flags); err != nil {
 		return err
 	}
 	flags.request.Send = true
@@ -123,7 +123,7 @@ func (a *app) backfill(ctx context.Context, c *api.Client, flags backfillFlags) 
 
 // agree asks a person, unless there is nothing to send or it was agreed to
 // already.
-func (a *app) agree(plan engine.BackfillPlan, flags backfillFlags) error {
+func (a *app) agree(ctx context.Context, plan engine.BackfillPlan, flags backfillFlags) error {
 	if flags.yes || plan.Confirmed || plan.Missed+plan.Settling == 0 {
 		return nil
 	}
@@ -134,8 +134,11 @@ func (a *app) agree(plan engine.BackfillPlan, flags backfillFlags) error {
 	if plan.MarkOnly {
 		question = fmt.Sprintf("record %s as seen?", plural(plan.Missed, "event"))
 	}
-	if a.saysYes(question) {
+	switch {
+	case a.saysYes(ctx, question):
 		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
 	return exit.Errorf(exit.Usage, "run it again: it goes on from here", "not agreed: nothing was sent")
 }

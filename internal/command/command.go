@@ -96,7 +96,7 @@ func (a *app) printError(err error) {
 		_ = encoder.Encode(map[string]api.ErrorBody{"error": api.BodyOf(err)})
 		return
 	}
-	fmt.Fprintf(a.Err, "backstop: %s\n", err)
+	fmt.Fprintf(a.Err, "backstop: %s\n", a.cut(err.Error()))
 }
 
 func (a *app) root() *cobra.Command {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -78,9 +79,20 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// saysYes asks a person; whatever is not a yes is a no.
-func (a *app) saysYes(question string) bool {
+// saysYes asks a person; whatever is not a yes is a no, and so is an interrupt:
+// the signal does not end the reading, which ends with the process.
+func (a *app) saysYes(ctx context.Context, question string) bool {
 	fmt.Fprint(a.Err, question+" [y/N] ")
-	answer, _ := bufio.NewReader(a.In).ReadString('\n')
-	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y")
+	answers := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(a.In).ReadString('\n')
+		answers <- answer
+	}()
+	select {
+	case answer := <-answers:
+		return strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y")
+	case <-ctx.Done():
+		fmt.Fprintln(a.Err)
+		return false
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +11,7 @@ import (
 	"backstop/internal/api"
 	"backstop/internal/engine"
 	"backstop/internal/exit"
+	"backstop/internal/secret"
 )
 
 // askAbove is how many events are replayed without asking, on a terminal.
@@ -83,11 +83,9 @@ func (f *replayFlags) read() (err error) {
 	r := &f.request
 	r.Who = who()
 	if f.secretFile != "" {
-		secret, err := os.ReadFile(f.secretFile)
-		if err != nil {
-			return exit.Errorf(exit.Usage, "name a file that can be read", "--secret-file: %w", err)
+		if r.Secret, err = secret.File(f.secretFile).Value(); err != nil {
+			return exit.Errorf(exit.Usage, "", "--secret-file: %w", err)
 		}
-		r.Secret = strings.TrimRight(string(secret), "\r\n")
 	}
 	if r.Since, r.Until, err = period(f.since, f.until); err != nil {
 		return err
@@ -142,7 +140,7 @@ func (f *replayFlags) ranged() bool { return len(f.request.IDs) == 0 }
 // replay plans, asks where somebody is there to answer, and sends.
 func (a *app) replay(ctx context.Context, c *api.Client, flags replayFlags) error {
 	r := flags.request
-	shown := a.newReplayShow(r.DryRun)
+	shown := a.newReplayShow(r)
 	if flags.resume > 0 {
 		shown.large = true
 		result, err := c.ResumeRun(ctx, flags.resume, r, shown.row)
@@ -169,9 +167,12 @@ func (a *app) askAndReplay(ctx context.Context, c *api.Client, r engine.ReplayRe
 		return a.replayed(ctx, shown, plan, err)
 	}
 	shown.end()
-	if plan.Planned > askAbove && !a.saysYes(fmt.Sprintf("send %s to %s?", plural(plan.Planned, "event"), shown.where())) {
-		if listed {
-			_, err = c.CancelRun(ctx, plan.Run, api.PauseRequest{Who: r.Who})
+	if plan.Planned > askAbove && !a.saysYes(ctx, fmt.Sprintf("send %s to %s?", plural(plan.Planned, "event"), shown.where())) {
+		if listed { // an interrupt is a no, too: what was found does not lie about
+			_, err = c.CancelRun(context.WithoutCancel(ctx), plan.Run, api.PauseRequest{Who: r.Who})
+		}
+		if ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
 		}
 		return errors.Join(err, exit.Errorf(exit.Usage, "answer y, or use --yes", "not confirmed: nothing was sent"))
 	}
@@ -188,7 +189,11 @@ func (a *app) askAndReplay(ctx context.Context, c *api.Client, r engine.ReplayRe
 // replayed prints what a replay came to.
 func (a *app) replayed(ctx context.Context, shown *replayShow, result engine.Replayed, err error) error {
 	shown.end()
-	if run := max(result.Run, shown.run); ctx.Err() != nil && run > 0 && !shown.looks {
+	ended := ctx.Err() != nil || exit.CodeOf(err) == exit.Interrupted // this process, or the daemon that sends
+	switch run := max(result.Run, shown.run); {
+	case ended && shown.looks:
+		return err // the run goes on, and its counts are not known
+	case ended && run > 0:
 		return a.leftBehind(run, shown.kind)
 	}
 	if a.json {
@@ -212,7 +217,7 @@ func leftText(left int) string {
 	return fmt.Sprintf(", %d left", left)
 }
 
-// leftBehind says what becomes of a run whose client was interrupted.
+// leftBehind says what becomes of a run whose client, or daemon, was interrupted.
 func (a *app) leftBehind(run uint64, kind string) error {
 	hint := fmt.Sprintf("what is queued is sent all the same, by the daemon or by the next `backstop reconcile`; `backstop replay --watch %d` follows it, --cancel %d takes it back", run, run)
 	if kind == "forced" || kind == "shadow" {
@@ -225,7 +230,7 @@ func (a *app) leftBehind(run uint64, kind string) error {
 func (a *app) lookAtRuns(ctx context.Context, c *api.Client, flags replayFlags) error {
 	switch {
 	case flags.watch > 0:
-		shown := a.newReplayShow(false)
+		shown := a.newReplayShow(engine.ReplayRequest{})
 		shown.large, shown.looks = true, true
 		result, err := c.WatchRun(ctx, flags.watch, shown.row)
 		return a.replayed(ctx, shown, result, err)

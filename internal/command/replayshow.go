@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"backstop/internal/engine"
+	"backstop/state"
 )
 
 // replayShow prints what a replay tells: the plan, each event of a small one, and
@@ -19,13 +20,22 @@ type replayShow struct {
 	shown bool      // the plan was
 	large bool      // too many events to tell of each
 	run   uint64    // 0: none yet
-	kind  string    // of the run; "": not known
+	kind  string    // of the run; "": not known yet
 	to    string    // the other receiver; "": the receiver
 	looks bool      // it only follows a run
 	bar   *progress // nil: none
 }
 
-func (a *app) newReplayShow(dry bool) *replayShow { return &replayShow{app: a, dry: dry} }
+func (a *app) newReplayShow(r engine.ReplayRequest) *replayShow {
+	s := &replayShow{app: a, dry: r.DryRun}
+	switch { // until the plan says so
+	case r.To != "":
+		s.kind = string(state.RunShadow)
+	case r.Force:
+		s.kind = string(state.RunForced)
+	}
+	return s
+}
 
 // where is what is sent to, in words.
 func (s *replayShow) where() string {

@@ -57,9 +57,9 @@ func holdOf(r state.Receiver) *Hold {
 	return nil
 }
 
-// PauseOver stops replaying until Resume; walks go on. It tells what held it
+// Pause stops replaying until Resume; walks go on. It tells what held it
 // before, nil where nothing did; the newest word stands.
-func (e *Engine) PauseOver(why, who string) (*Hold, error) {
+func (e *Engine) Pause(why, who string) (*Hold, error) {
 	was, err := e.store.PauseOver(e.Now(), why, who)
 	if err != nil {
 		return nil, explain(err)
@@ -68,9 +68,9 @@ func (e *Engine) PauseOver(why, who string) (*Hold, error) {
 	return holdOf(was), nil
 }
 
-// ResumeFrom starts replaying again, and tells what held it; nil where nothing
+// Resume starts replaying again, and tells what held it; nil where nothing
 // did.
-func (e *Engine) ResumeFrom(why, who string) (*Hold, error) {
+func (e *Engine) Resume(why, who string) (*Hold, error) {
 	was, err := e.store.ResumeFrom(e.Now(), why, who)
 	if err != nil {
 		return nil, explain(err)

@@ -218,7 +218,7 @@ func (s *story) replayed(l *life) error {
 
 // paused has an event wait, so that a person can give it up.
 func (s *story) paused(l *life) error {
-	if err := l.engine.Pause("to see", "ann"); err != nil {
+	if _, err := l.engine.Pause("to see", "ann"); err != nil {
 		return err
 	}
 	if len(s.hidden) == 0 {
@@ -241,7 +241,10 @@ func (s *story) ignored(l *life) error {
 	return err
 }
 
-func (s *story) resumed(l *life) error { return l.engine.Resume("ann") }
+func (s *story) resumed(l *life) error {
+	_, err := l.engine.Resume("", "ann")
+	return err
+}
 
 // requeued sends what is dead again, now that the receiver takes it.
 func (s *story) requeued(l *life) error {
@@ -269,7 +272,7 @@ func (s *story) requeued(l *life) error {
 func (s *story) forgot(l *life) error {
 	id := s.pushed[0]
 	s.set(func() { delete(s.acked, id); delete(s.known, id); s.touched[id] = true; s.again[id]++ })
-	_, err := l.engine.Forget([]string{id}, "ann")
+	_, err := l.engine.Forget([]string{id}, "", "ann")
 	return err
 }
 

@@ -31,13 +31,18 @@ type finder struct {
 	take func(q heygen.Query, events []heygen.Event, walk state.HistoryWalk) (int, error)
 }
 
+// askFirst asks the listing for its time before it is read for a selection: no run
+// is begun, or taken up, that HeyGen's answer would end at once.
+func (e *Engine) askFirst(ctx context.Context, s state.Selection) error {
+	if s.Dead || s.Missed { // the state has them
+		return nil
+	}
+	return askTime(ctx, e.current(), queriesOf(s.Types, s.Entity)[0])
+}
+
 // find walks every query that the selection needs.
 func (f *finder) find(ctx context.Context) error {
-	queries := queriesOf(f.chosen.Types, f.chosen.Entity)
-	if err := askTime(ctx, f.e.current(), queries[0]); err != nil {
-		return err
-	}
-	for _, q := range queries {
+	for _, q := range queriesOf(f.chosen.Types, f.chosen.Entity) {
 		if f.wanted != nil && len(f.wanted) == 0 {
 			return nil
 		}

@@ -93,7 +93,7 @@ func TestMetricsTellTheStory(t *testing.T) {
 		dead := s.make(simulate.Recipe{Push: simulate.NoPush, Type: "avatar_video.fail", Entity: "vid_dead"})
 		s.pass(10 * time.Minute) // the first fact that is replayed is refused, and dies
 		s.set(func() { s.poison = "nothing" })
-		s.must(l.engine.Pause("to see", "ann"))
+		s.pause(true)
 		same := simulate.Recipe{Push: simulate.NoPush, Type: "avatar_video.success", Data: []byte(`{"video_id":"vid_missed"}`)}
 		missed, twin := s.make(same), s.make(same)
 		ignored := s.make(simulate.Recipe{Push: simulate.NoPush, Type: "avatar_video.success", Entity: "vid_ignored"})
@@ -107,7 +107,7 @@ func TestMetricsTellTheStory(t *testing.T) {
 		s.must(err)
 		_, err = l.engine.Record([]state.Sighting{{ID: late, Proof: state.Tap}})
 		s.must(err)
-		s.must(l.engine.Resume("ann"))
+		s.pause(false)
 		s.pass(5 * time.Minute)
 		s.tells(l, map[string]state.Status{
 			pushed: state.Seen, dead: state.Dead, missed: state.Seen, twin: state.Seen, ignored: state.Ignored, late: state.Seen,

@@ -212,18 +212,6 @@ func (e *Engine) Ignore(r IgnoreRequest) ([]ReplayRow, error) {
 	return rows, nil
 }
 
-// Pause stops replaying until Resume; walks go on.
-func (e *Engine) Pause(why, who string) error {
-	_, err := e.PauseOver(why, who)
-	return err
-}
-
-// Resume starts replaying again.
-func (e *Engine) Resume(who string) error {
-	_, err := e.ResumeFrom("", who)
-	return err
-}
-
 // Now is the time of a transaction: the smaller of the local clock and the
 // API's.
 func (e *Engine) Now() time.Time { return e.current().client.Now() }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"backstop/internal/exit"
@@ -15,6 +16,9 @@ func (e *Engine) resend(ctx context.Context, r ReplayRequest, yield func(ReplayR
 	warning, err := e.mayResend(r)
 	if err != nil {
 		return Replayed{}, err
+	}
+	if err := e.askFirst(ctx, r.selection()); err != nil {
+		return Replayed{}, explain(err)
 	}
 	if r.DryRun {
 		return e.rehearseResend(ctx, r, warning, yield)
@@ -63,6 +67,11 @@ func (e *Engine) resumeResend(ctx context.Context, run state.Run, r ReplayReques
 	if e.runs.has(run.ID) {
 		return resultOf(run), underWayAlready(run.ID)
 	}
+	if run.Walked.IsZero() {
+		if err := e.askFirst(ctx, run.Chosen); err != nil {
+			return resultOf(run), explain(err)
+		}
+	}
 	run, resumed, err := e.store.ResumeRun(e.Now(), run.ID, r.Who)
 	if err != nil {
 		return resultOf(run), explain(err)
@@ -104,8 +113,8 @@ func (e *Engine) findAndSend(ctx context.Context, run state.Run, r ReplayRequest
 	}
 	result, err := e.newResending(run, r, rows, yield).toEnd(ctx)
 	result.Gone = gone
-	if err == nil && gone > 0 {
-		err = exit.Errorf(exit.Failed, "what HeyGen does not list any more can't be sent", "%d of the named events are gone from the listing", gone)
+	if gone > 0 && (err == nil || exit.CodeOf(err) == exit.Differences) { // of several at once the graver one decides
+		err = errors.Join(err, exit.Errorf(exit.Failed, "what HeyGen does not list any more can't be sent", "%d of the named events are gone from the listing", gone))
 	}
 	return e.reported(run, result), explain(err)
 }

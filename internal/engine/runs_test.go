@@ -327,3 +327,20 @@ func TestAShadowRun(t *testing.T) {
 		s.end()
 	})
 }
+
+// Where HeyGen does not answer, nothing is begun: a later try leaves no run behind
+// that would count as stopped.
+func TestNoRunWithoutTheListing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := missedScene(t, 20)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // no request gets out
+		for _, r := range []ReplayRequest{{Force: true, Since: time.Now().Add(-72 * time.Hour)}, {To: "https://other.test/hook", Limit: 3}} {
+			if _, err := l.engine.Replay(ctx, r, new(heardOf).yield); exit.CodeOf(err) != exit.Interrupted {
+				t.Errorf("%+v: %v", r, err)
+			}
+		}
+		s.must(l.engine.Runs(func(r RunStatus) error { t.Errorf("left behind: %+v", r); return nil }))
+		s.end()
+	})
+}

@@ -21,10 +21,7 @@ func (e *Engine) Record(seen []state.Sighting) (int, error) {
 
 // Forget takes back that the receiver has the events, and gives the ids that
 // were known. A forgotten event is judged again when a walk lists it again.
-func (e *Engine) Forget(ids []string, who string) ([]string, error) { return e.ForgetFor(ids, "", who) }
-
-// ForgetFor is Forget with a reason.
-func (e *Engine) ForgetFor(ids []string, why, who string) ([]string, error) {
+func (e *Engine) Forget(ids []string, why, who string) ([]string, error) {
 	found, err := e.store.ForgetFor(e.Now(), ids, why, who)
 	return found, explain(err)
 }

@@ -214,10 +214,12 @@ func (s *scene) reload() {
 func (s *scene) pause(on bool) {
 	l := s.current()
 	if !on {
-		s.must(l.engine.Resume("scene"))
+		_, err := l.engine.Resume("", "scene")
+		s.must(err)
 		return
 	}
-	s.must(l.engine.Pause("to see what happens", "scene"))
+	_, err := l.engine.Pause("to see what happens", "scene")
+	s.must(err)
 	s.meet("paused")
 }
 
@@ -251,7 +253,7 @@ func (s *scene) byHand(step step) {
 
 func (s *scene) forget(id string) {
 	s.set(func() { delete(s.acked, id); delete(s.known, id) })
-	_, err := s.current().engine.Forget([]string{id}, "scene")
+	_, err := s.current().engine.Forget([]string{id}, "", "scene")
 	s.must(err)
 	s.set(func() { delete(s.known, id) })
 	s.meet("forgotten")
@@ -261,7 +263,7 @@ func (s *scene) forget(id string) {
 func (s *scene) goodTimes() {
 	s.set(func() { s.calm = true })
 	s.must(s.world.SetFaults(simulate.Faults{Order: s.plan.world.Faults.Order}))
-	s.must(s.current().engine.Resume("scene"))
+	s.pause(false)
 	// A receiver that never reported is unpaired, and nothing would be sent.
 	_, err := s.world.Create(simulate.Recipe{Push: simulate.Prompt, Hidden: -1})
 	s.must(err)
