@@ -40,8 +40,9 @@ type BackfillPlan struct {
 	Settling  int            `json:"settling,omitempty"` // undated, and listed just now
 	Types     map[string]int `json:"missed_by_type,omitempty"`
 	Links     int            `json:"expired_links"`          // pre-signed URLs in missed events that have expired
+	Expired   int            `json:"with_expired_links"`     // missed events that hold such URLs
 	Stale     bool           `json:"sent_expired,omitempty"` // they are sent as they are: replay.refresh_urls is off
-	Seconds   float64        `json:"seconds"`                // that sending takes at the rate; 0: there is no limit
+	Seconds   float64        `json:"seconds"`                // that sending takes at the rate, look-ups of links included; 0: there is no limit
 	MarkOnly  bool           `json:"mark_only,omitempty"`
 	Confirmed bool           `json:"confirmed,omitempty"` // a person agreed to it before
 	Lost      *state.Range   `json:"lost,omitempty"`      // the time that a restore lost: what was sent in it counts as missed

@@ -135,12 +135,9 @@ func (s DiffSummary) differences(hint string) error {
 
 // preview reads the listing of every query, oldest first in the end.
 func (e *Engine) preview(ctx context.Context, p *parts, r DiffRequest) ([]heygen.Event, error) {
-	var baseline time.Time
-	if e.store != nil {
-		baseline, _ = e.store.Baseline()
-	}
-	if r.Since.IsZero() && baseline.IsZero() {
-		r.Since = p.client.Now().Add(-p.cfg.Reconcile.Lookback)
+	baseline, begun := e.baseline(p)
+	if r.Since.IsZero() && !begun && p.cfg.Reconcile.Start == (config.Start{}) {
+		r.Since = p.client.Now().Add(-p.cfg.Reconcile.Lookback) // a first run would judge nothing that is listed by now
 	}
 	walkers, err := newWalkers(p, e.store, baseline, e.log)
 	if err != nil {
@@ -168,6 +165,17 @@ func (e *Engine) preview(ctx context.Context, p *parts, r DiffRequest) ([]heygen
 	return oldestFirst(events), nil
 }
 
+// baseline is that of the state, or before a first run what the configuration says
+// that it will be; zero there for one that begins at its start or at the beginning.
+func (e *Engine) baseline(p *parts) (at time.Time, begun bool) {
+	if e.store != nil {
+		if at, begun = e.store.Baseline(); begun {
+			return at, true
+		}
+	}
+	return p.cfg.Reconcile.Start.At, false
+}
+
 // within reports whether the event is in the asked range; an undated one always
 // is.
 func within(event heygen.Event, r DiffRequest) bool {
@@ -186,11 +194,11 @@ func oldestFirst(events []heygen.Event) []heygen.Event {
 // the state short. What sources could record is taken in and not recorded. failed
 // tells that one of them could not answer, spoke that one told of anything.
 func (e *Engine) judgeAll(ctx context.Context, p *parts, events []heygen.Event, emit func(DiffRow) error) (failed error, spoke bool, err error) {
-	var baseline, floor time.Time
+	var floor time.Time
 	if e.store != nil {
-		baseline, _ = e.store.Baseline()
 		floor = e.store.Floor()
 	}
+	baseline, _ := e.baseline(p)
 	now := p.client.Now()
 	rules := policy(p.cfg, baseline, floor)
 	if e.store != nil {

@@ -177,6 +177,10 @@ func (e *Engine) setBaseline(p *parts, begun time.Time) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("set the baseline: %w", err)
 	}
+	if baseline.IsZero() {
+		e.log.Info("first run: every event that is listed is judged", "start", p.cfg.Reconcile.Start.String())
+		return baseline, nil
+	}
 	e.log.Info("first run: events older than the baseline are not judged by polls and sweeps; `backstop backfill` reads them",
 		"baseline", baseline.Format(time.RFC3339), "start", p.cfg.Reconcile.Start.String())
 	return baseline, nil

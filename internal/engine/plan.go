@@ -42,7 +42,7 @@ func (e *Engine) judgePlanned(ctx context.Context, b state.Backfill, r BackfillR
 		}
 	}
 	plan.Stale = plan.Links > 0 && !e.current().cfg.Replay.RefreshURLs
-	plan.Seconds = seconds(plan.Missed, e.historyRate(r))
+	plan.Seconds = e.seconds(plan.Missed, plan.Expired, e.historyRate(r))
 	return nil
 }
 
@@ -59,7 +59,10 @@ func (p *BackfillPlan) count(event heygen.Event, status state.Status, now time.T
 			p.Types = map[string]int{}
 		}
 		p.Types[event.Type]++
-		p.Links += heygen.ExpiredLinks(event.Data, now)
+		if n := heygen.ExpiredLinks(event.Data, now); n > 0 {
+			p.Links += n
+			p.Expired++
+		}
 	}
 }
 
@@ -72,11 +75,17 @@ func (e *Engine) historyRate(r BackfillRequest) float64 {
 	return most
 }
 
-func seconds(events int, rate float64) float64 {
-	if rate <= 0 {
-		return 0
+// seconds is how long it takes to send events at a rate, some of them after their
+// links were looked up, which has a rate of its own; 0: nothing limits it.
+func (e *Engine) seconds(events, renewed int, rate float64) float64 {
+	took := 0.0
+	if rate > 0 {
+		took = float64(events) / rate
 	}
-	return float64(events) / rate
+	if cfg := e.current().cfg; cfg.Replay.RefreshURLs && lookUpRate(cfg) > 0 {
+		took = max(took, float64(renewed)/lookUpRate(cfg))
+	}
+	return took
 }
 
 // historyJudge judges events of history by the same predicate as a pass, oldest

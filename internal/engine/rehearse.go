@@ -34,7 +34,7 @@ func (e *Engine) rehearse(ctx context.Context, r BackfillRequest, show *meter) (
 		}
 	}
 	re.plan.Stale = re.plan.Links > 0 && !e.current().cfg.Replay.RefreshURLs
-	re.plan.Seconds = seconds(re.plan.Missed, e.historyRate(r))
+	re.plan.Seconds = e.seconds(re.plan.Missed, re.plan.Expired, e.historyRate(r))
 	return re.plan, nil
 }
 

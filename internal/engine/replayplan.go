@@ -139,7 +139,7 @@ func (e *Engine) planReplay(ctx context.Context, r ReplayRequest) (planned, erro
 	} else {
 		err = e.planChosen(ctx, r.selection(), &p)
 	}
-	p.plan.Seconds = seconds(p.plan.Events, e.current().cfg.Replay.Rate)
+	p.plan.Seconds = e.seconds(p.plan.Events, p.plan.Expired, e.current().cfg.Replay.Rate)
 	return p, err
 }
 

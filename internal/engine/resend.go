@@ -244,7 +244,7 @@ func (e *Engine) planResends(ctx context.Context, run state.Run, plan *ReplayPla
 			break
 		}
 	}
-	plan.Seconds = seconds(plan.Events, e.current().cfg.Replay.Rate)
+	plan.Seconds = e.seconds(plan.Events, plan.Expired, e.current().cfg.Replay.Rate)
 	return rows, nil
 }
 
