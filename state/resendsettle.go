@@ -30,6 +30,9 @@ func (q *Resends) settle(t *tx, o Outcome) (Status, error) {
 	if err != nil && !lost {
 		return 0, err
 	}
+	if q.shadow {
+		o.Attempt.Answer = "" // it may hold what only the other receiver's owner may know, and is told nowhere
+	}
 	r.attempts = closeAttempt(r.attempts, o.Attempt)
 	r.status, r.why, r.due = o.Status, o.Why, o.Due
 	if o.Status == Replaying {

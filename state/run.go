@@ -78,10 +78,11 @@ type Run struct {
 // BeginRun makes a run and notes in its transaction that a person did so. Ids, for a selection by ids, are stored with it.
 // With an act of n events the run's own number goes into the act.
 //
-// A crash before the commit leaves none; the person asks again.
+// A crash before the commit leaves none; the person asks again. A full state takes a plain run, which adds little and makes
+// room.
 func (s *Store) BeginRun(now time.Time, r Run, ids []string) (Run, error) {
 	ids = unique(ids)
-	err := s.update(true, func(t *tx) error {
+	err := s.update(r.Kind != RunReplay, func(t *tx) error {
 		id, err := t.bucket(bucketRuns).NextSequence()
 		if err != nil {
 			return err

@@ -155,11 +155,15 @@ func (e *Engine) Close() error {
 
 // Reload replaces what the configuration decides. State path, API base and the
 // listeners stay as they are until a restart; the caller says so. The state is
-// bound to its API base: another listing must not move its marks.
+// bound to its API base: another listing must not move its marks. A receiver that
+// was found misconfigured is tried at once: that may be what was mended.
 func (e *Engine) Reload(cfg *config.Config) error {
 	kept := *cfg
 	kept.Heygen.BaseURL = e.current().cfg.Heygen.BaseURL
 	built, err := e.build(&kept)
+	if err == nil {
+		err = e.store.ProbeSoon(e.Now())
+	}
 	if err != nil {
 		return explain(err)
 	}

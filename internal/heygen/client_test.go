@@ -250,10 +250,16 @@ func headerBomb(w http.ResponseWriter, _ *http.Request) {
 // in a header.
 func TestSecretsInAnswersAreMasked(t *testing.T) {
 	const secret = "hk/+ 1?&%"
-	for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret))} {
+	for _, form := range []string{
+		secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
+		"hk%2f%2b%201%3f%26%25", `hk/+ 1?\u0026%`, `hk\/+ 1?&%`, "hk/+ 1?&amp;%",
+	} {
 		if got := Clean("key "+form+" is refused", secret); got != "key … is refused" {
 			t.Errorf("%q was told as %q", form, got)
 		}
+	}
+	if got := Clean(`key a\u003Cbcd is refused`, "a<bcd"); got != "key … is refused" {
+		t.Errorf("told as %q", got)
 	}
 }
 

@@ -2,10 +2,12 @@ package heygen
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -88,8 +90,8 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Kind, e.Cause}
 }
 
-// Mask leaves the given secrets out of a text, in whichever form; those of under
-// four bytes are too short to be told from words.
+// Mask leaves the given secrets out of a text, in the forms in which programs write
+// them; those of under four bytes are too short to be told from words.
 func Mask(text string, secrets ...string) string {
 	for _, s := range secrets {
 		if len(s) < 4 {
@@ -102,19 +104,41 @@ func Mask(text string, secrets ...string) string {
 	return text
 }
 
-// forms are the ways in which a secret is met in a text.
+// forms are the ways in which programs write a secret that they have in a text:
+// as it is, in a URL, in base64, in JSON and in HTML.
 func forms(s string) []string {
 	quoted := strconv.Quote(s)
 	quoted = quoted[1 : len(quoted)-1] // as JSON has it, mostly
-	return []string{
-		s, url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s)), base64.URLEncoding.EncodeToString([]byte(s)),
+	all := []string{
+		s, base64.StdEncoding.EncodeToString([]byte(s)), base64.URLEncoding.EncodeToString([]byte(s)),
+		base64.RawStdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)),
 		quoted, strings.ReplaceAll(quoted, "/", `\/`), html.EscapeString(s),
 	}
+	query := url.QueryEscape(s)
+	for _, escaped := range []string{query, strings.ReplaceAll(query, "+", "%20"), url.PathEscape(s)} {
+		all = append(all, escaped, percent.ReplaceAllStringFunc(escaped, strings.ToLower))
+	}
+	if b, err := json.Marshal(s); err == nil { // with \u0026 for &
+		escaped := string(b[1 : len(b)-1])
+		all = append(all, escaped, raised(escaped))
+	}
+	return all
+}
+
+// These find the escapes whose hexadecimal digits some write in one case and
+// some in the other.
+var (
+	percent   = regexp.MustCompile(`%[0-9A-F]{2}`)
+	codePoint = regexp.MustCompile(`\\u[0-9a-f]{4}`)
+)
+
+func raised(text string) string {
+	return codePoint.ReplaceAllStringFunc(text, func(e string) string { return `\u` + strings.ToUpper(e[2:]) })
 }
 
 // Clean makes text that came from outside fit for a message: printable, on one
-// line, without URL queries and without the given secrets, in whichever form, at
-// most 200 runes.
+// line, without URL queries and without the given secrets (see Mask), at most 200
+// runes.
 func Clean(text string, secrets ...string) string {
 	text = Mask(text, secrets...)
 	const most = 200
