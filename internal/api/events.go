@@ -38,7 +38,7 @@ func (h *handler) event(w http.ResponseWriter, r *http.Request) {
 func (h *handler) replay(w http.ResponseWriter, r *http.Request) {
 	var request engine.ReplayRequest
 	if decode(w, r, &request) {
-		request.Who = h.whoOf(r, request.Who)
+		request.Who, request.What = h.whoOf(r, request.Who), cleanWhy(request.What)
 		h.serveReplay(w, r, request)
 	}
 }
