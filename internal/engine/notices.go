@@ -53,13 +53,6 @@ func (e *Engine) tellNow(ctx context.Context) {
 	p.teller.Tell(ctx, true)
 }
 
-// TestNotice sends a notice that says it is a test to whoever is told of trouble;
-// false: nobody is.
-func (e *Engine) TestNotice(ctx context.Context) (told bool, err error) {
-	teller := e.current().teller
-	return teller.Health() != nil, teller.Test(ctx)
-}
-
 // failed wakes whoever tells when an attempt to replay was not taken.
 func (e *Engine) failed(next func(reconcile.Answer)) func(reconcile.Answer) {
 	return func(a reconcile.Answer) {
@@ -79,6 +72,7 @@ func (e *Engine) report() notify.Report {
 	r := notify.Report{
 		Now: time.Now().UTC(), Receiver: heygen.CutURLs(p.cfg.Receiver.URL), AcceptedAt: receiver.OKAt,
 		Pending: int(counts.Status[state.Missed] + counts.Status[state.Replaying]), Dead: int(counts.Status[state.Dead]),
+		OnlyDead: e.aDeadOne,
 	}
 	if err := e.store.Full(); err != nil {
 		r.Full = heygen.Clean(err.Error())
@@ -92,6 +86,19 @@ func (e *Engine) report() notify.Report {
 		})
 	}
 	return r
+}
+
+// aDeadOne is the newest dead event; "": there is none, or it can't be read. It is
+// looked up only for a notice of a single one.
+func (e *Engine) aDeadOne() (id string) {
+	err := e.store.Events(context.Background(), state.Filter{Status: []state.Status{state.Dead}, Limit: 1}, func(row state.Row) error {
+		id = row.Event.ID
+		return nil
+	})
+	if err != nil {
+		return ""
+	}
+	return id
 }
 
 // reportPass tells of the last pass, where its walks were not complete. A source
