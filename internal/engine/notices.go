@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"backstop/internal/config"
 	"backstop/internal/heygen"
 	"backstop/internal/notify"
@@ -49,8 +51,10 @@ func (e *Engine) tellNow(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastWords)
 	defer cancel()
-	p.ping.Pay(ctx)
-	p.teller.Tell(ctx, true)
+	var group errgroup.Group // one that hangs takes no time from the other
+	group.Go(func() error { p.ping.Pay(ctx); return nil })
+	group.Go(func() error { p.teller.Tell(ctx, true); return nil })
+	_ = group.Wait() // each logs what fails
 }
 
 // failed wakes whoever tells when an attempt to replay was not taken.

@@ -138,7 +138,7 @@ func hint(c condition, r Report) string {
 	switch c.name {
 	case Replayed:
 		if !c.news.Oldest.IsZero() {
-			return fmt.Sprintf("Look closer: `backstop events --since %s`.", stamp(c.news.Oldest))
+			return fmt.Sprintf("Look closer: `backstop events --proof replay --since %s`.", stamp(c.news.Oldest))
 		}
 	case Dead:
 		return deadHint(c, r)

@@ -89,7 +89,7 @@ func TestNoticesAreSentences(t *testing.T) {
 	}{
 		{condition{name: Replayed, news: many, count: 3}, state.Alarm{Since: at(0)}, Alarm,
 			"backstop: HeyGen's pushes of 57 events did not arrive (52 a, 2 b, 2 c, …), the oldest of 2026-07-01T11:50:00Z; backstop delivered them. 3 events wait. " +
-				"Look closer: `backstop events --since 2026-07-01T11:50:00Z`."},
+				"Look closer: `backstop events --proof replay --since 2026-07-01T11:50:00Z`."},
 		{condition{name: Replayed, news: state.News{Count: 1}}, state.Alarm{}, Again,
 			"backstop: HeyGen's pushes of 1 more event did not arrive; backstop delivered them. Look closer: `backstop status`."},
 		{condition{name: Replayed}, state.Alarm{Open: true, Since: at(0), Ended: at(90), Total: 69}, Recovered,
