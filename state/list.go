@@ -17,6 +17,7 @@ type Filter struct {
 	Status []Status // empty: any
 	Type   []string // empty: any
 	Entity string
+	Proof  Proof     // only finished events that are seen because of it; None: any event
 	Since  time.Time // inclusive; zero: no bound
 	Until  time.Time // exclusive; zero: no bound
 	Limit  int       // 0: all
@@ -129,7 +130,9 @@ func newestOf(sources []*source) int {
 func (t *tx) sources(f Filter, to place) []*source {
 	var list []*source
 	for _, stage := range stages() {
-		list = append(list, t.stageSource(stage, to))
+		if f.Proof == None { // what is not finished has none
+			list = append(list, t.stageSource(stage, to))
+		}
 	}
 	if f.ledger() {
 		list = append(list, t.ledgerSource(to))
@@ -211,7 +214,7 @@ func (t *tx) ledgerSource(to place) *source {
 			return Row{}, false, nil
 		}
 		l := decodeLine(payload)
-		if !f.wants(l.status) || f.Entity != "" && l.entity != heygen.HashEntity(f.Entity) || !f.wantsType(t.typeName(l.kind)) {
+		if !f.wants(l.status) || f.Proof != None && l.proof != f.Proof || f.Entity != "" && l.entity != heygen.HashEntity(f.Entity) || !f.wantsType(t.typeName(l.kind)) {
 			return Row{}, false, nil
 		}
 		return t.lineRow(s.at, l, f.Entity), true, nil

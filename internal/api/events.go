@@ -18,7 +18,7 @@ const pageOfEvents = 100
 func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	filter, err := parseFilter(r.URL.Query())
 	if err != nil {
-		badRequest(w, "see status, event_type, entity_id, since, until (RFC 3339) and limit", "%s", err.Error())
+		badRequest(w, "see status, event_type, entity_id, proof, since, until (RFC 3339) and limit", "%s", err.Error())
 		return
 	}
 	out := newLines(w)
@@ -109,6 +109,9 @@ func parseFilter(values url.Values) (state.Filter, error) {
 		filter.Status = append(filter.Status, status)
 	}
 	var err error
+	if err = filter.Proof.UnmarshalText([]byte(values.Get("proof"))); err != nil {
+		return filter, fmt.Errorf("proof: %w", err)
+	}
 	if filter.Since, err = parseTime(values.Get("since")); err != nil {
 		return filter, fmt.Errorf("since: %w", err)
 	}
@@ -128,6 +131,9 @@ func formatFilter(f state.Filter) url.Values {
 	values := url.Values{"limit": {strconv.Itoa(f.Limit)}, "event_type": f.Type}
 	if f.Entity != "" {
 		values.Set("entity_id", f.Entity)
+	}
+	if f.Proof != state.None {
+		values.Set("proof", f.Proof.String())
 	}
 	for _, status := range f.Status {
 		values.Add("status", status.String())

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -83,5 +85,19 @@ func TestParseSeen(t *testing.T) {
 				t.Errorf("unmatchable %d, want %d", unmatchable, tc.unmatchable)
 			}
 		})
+	}
+}
+
+// What a verb asks for is what the daemon understands.
+func TestFilterThereAndBack(t *testing.T) {
+	want := state.Filter{
+		Status: []state.Status{state.Seen, state.Dead}, Type: []string{"a", "b"}, Entity: "e", Proof: state.Replay,
+		Since: time.Date(2026, 3, 25, 12, 0, 0, 1, time.UTC), Until: time.Date(2026, 3, 26, 12, 0, 0, 0, time.UTC), Limit: 7,
+	}
+	if got, err := parseFilter(formatFilter(want)); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v (%v), want %+v", got, err, want)
+	}
+	if _, err := parseFilter(url.Values{"proof": {"love"}}); err == nil || !strings.HasPrefix(err.Error(), "proof: ") {
+		t.Errorf("got %v", err)
 	}
 }

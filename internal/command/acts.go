@@ -13,7 +13,7 @@ import (
 
 // onlyActs refuses the flags that choose events: acts have none of that.
 func onlyActs(cmd *cobra.Command) error {
-	for _, name := range []string{"status", "event-type", "entity-id"} {
+	for _, name := range []string{"status", "event-type", "entity-id", "proof"} {
 		if cmd.Flags().Changed(name) {
 			return exit.Errorf(exit.Usage, "use --since, --until and --limit", "--acts and --%s do not go together", name)
 		}

@@ -25,13 +25,14 @@ func (a *app) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check everything that can be checked, and say how to mend it; exit 5 when something fails",
 		Long: "Checks the configuration, the key, HeyGen's listing and endpoints, the clock, the sources, the receiver,\n" +
-			"the state and the daemon. Each line is ok, warn or fail, with the remedy. It writes nothing.\n\n" +
+			"the state, the daemon and who is told of trouble. Each line is ok, warn or fail, with the remedy. It writes nothing.\n\n" +
 			"--send-test also sends the receiver synthetic events: a signed one twice, one with a wrong signature, one\n" +
 			"with an old timestamp. Their type is " + doctor.TestType + " unless --event-type names one; a receiver acts on a\n" +
-			"real type as on any event. They carry X-Backstop-Reason: test.",
+			"real type as on any event. They carry X-Backstop-Reason: test. Whoever is told of trouble (notify) gets a test\n" +
+			"notice, by each way.",
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().BoolVar(&request.SendTest, "send-test", false, "send the receiver synthetic events, too")
+	cmd.Flags().BoolVar(&request.SendTest, "send-test", false, "send the receiver synthetic events, and a test notice, too")
 	cmd.Flags().StringVar(&request.EventType, "event-type", "", "the `TYPE` of the events of --send-test")
 	return a.withJSON(verb(cmd, func(ctx context.Context, _ []string) error {
 		if request.EventType != "" && !request.SendTest {

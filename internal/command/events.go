@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,7 @@ import (
 
 func (a *app) eventsCommand() *cobra.Command {
 	var statuses []string
-	var since, until string
+	var since, until, proof string
 	var filter state.Filter
 	var acts bool
 	cmd := &cobra.Command{
@@ -28,6 +29,7 @@ func (a *app) eventsCommand() *cobra.Command {
 	flags.StringSliceVar(&statuses, "status", nil, "settling, listed, missed, replaying, seen, dead, ignored (repeat or separate by commas)")
 	flags.StringSliceVar(&filter.Type, "event-type", nil, "only these types (repeatable)")
 	flags.StringVar(&filter.Entity, "entity-id", "", "only this entity (a video id, a session id …)")
+	flags.StringVar(&proof, "proof", "", "only events seen because of this: replay are those that backstop delivered; else query, tap, report, command, log, mirror, import, baseline")
 	flags.StringVar(&since, "since", "", "from this time or age on (inclusive)")
 	flags.StringVar(&until, "until", "", "before this time or age (exclusive)")
 	flags.IntVar(&filter.Limit, "limit", 0, "at most this many (0: all)")
@@ -46,6 +48,9 @@ func (a *app) eventsCommand() *cobra.Command {
 		}
 		if acts {
 			return a.listActs(ctx, state.ActFilter{Since: filter.Since, Until: filter.Until, Limit: filter.Limit})
+		}
+		if err := filter.Proof.UnmarshalText([]byte(proof)); err != nil {
+			return exit.Wrap(exit.Usage, "see `backstop events --help`", fmt.Errorf("--proof: %w", err))
 		}
 		for _, word := range statuses {
 			status, err := state.ParseStatus(word)

@@ -33,7 +33,7 @@ func sicknessOf(cfg *config.Config, warnings []config.Warning, err error) sickne
 	}
 	if cfg == nil { // no YAML: nothing of it can be used
 		s.usable = config.Default()
-		for _, part := range []string{"heygen", "receiver", "seen", "state"} {
+		for _, part := range []string{"heygen", "receiver", "seen", "state", "admin", "notify"} {
 			s.parts[part] = true
 		}
 		return s
@@ -65,6 +65,7 @@ func (s *sickness) reset() {
 		"state":     func() { usable.State = fresh.State },
 		"control":   func() { usable.Control = fresh.Control },
 		"admin":     func() { usable.Admin = fresh.Admin },
+		"notify":    func() { usable.Notify = fresh.Notify },
 		"log":       func() { usable.Log = fresh.Log },
 	} {
 		if s.parts[part] {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"os/exec"
 	"regexp"
 	"strings"
 	"time"
@@ -99,6 +100,10 @@ func (d *decoder) checkNotify() {
 	if len(n.Headers) > 0 && n.URL.IsZero() && !d.undecided("notify") {
 		d.warn(d.at("notify.headers"), "there is no notify.url that they would be sent to")
 	}
+	if !d.undecided("notify") {
+		d.checkFormat(n)
+		d.checkProgram(n)
+	}
 	local := localAddresses()
 	for key, s := range map[string]secret.Secret{"notify.url": n.URL, "admin.ping_url": d.config.Admin.PingURL} {
 		text, err := s.Value()
@@ -112,6 +117,32 @@ func (d *decoder) checkNotify() {
 		if reaches(u, d.config.Admin.Listen, d.config.Admin.Hosts, local) {
 			d.wrong(d.at(key), "points at backstop itself (admin.listen), write the URL of %s", whoseURL(key))
 		}
+	}
+}
+
+// checkFormat finds a format that whoever gets it does not read, or nobody gets.
+func (d *decoder) checkFormat(n Notify) {
+	text, err := n.URL.Value()
+	if err != nil {
+		return // secretFile has said so
+	}
+	u, err := url.Parse(text)
+	switch {
+	case n.Format == NoticeSlack && n.URL.IsZero():
+		d.warn(d.at("notify.format"), "there is no notify.url that it would be sent to: a command gets json")
+	case n.Format == NoticeJSON && err == nil && strings.EqualFold(u.Hostname(), "hooks.slack.com"):
+		d.warn(d.at("notify"), "hooks.slack.com refuses json, write format: slack")
+	}
+}
+
+// checkProgram finds a program that can't be started here. It may be there for
+// whoever runs the daemon, so it is a warning.
+func (d *decoder) checkProgram(n Notify) {
+	if len(n.Command) == 0 || n.Command[0] == "" {
+		return
+	}
+	if _, err := exec.LookPath(n.Command[0]); err != nil {
+		d.warn(d.at("notify.command"), "there is no program %s that can be started here, write its full path and make it executable", n.written[0])
 	}
 }
 

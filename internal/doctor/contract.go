@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,21 +63,29 @@ func (p Patient) testSteps() []step {
 	limit := p.Test.Limit + grace
 	event := p.Test.event()
 	return []step{
+		{"test type", network, p.lookTestType},
 		{"test event", limit, func(ctx context.Context, k known) ([]Check, known) {
 			if c, not := p.untestable(k); not {
 				return []Check{c}, k
 			}
 			reply := p.Test.Post(ctx, Trial{Event: event})
 			k.accepted = reply.accepted()
-			return []Check{judgeFirst(reply, p.Test.custom())}, k
+			first := judgeFirst(reply, p.Test.custom())
+			if k.stranger {
+				first.Found += "; HeyGen has no type " + p.Test.Type
+			}
+			if k.accepted {
+				return []Check{first}, k
+			}
+			return []Check{first, unchecked("other tests", "the test event was not accepted")}, k
 		}},
-		{"test duplicate", limit, p.second("test duplicate", func(ctx context.Context) Check {
+		{"test duplicate", limit, second(func(ctx context.Context) Check {
 			return judgeDuplicate(p.Test.Post(ctx, Trial{Event: event}))
 		})},
-		{"test wrong signature", limit, p.second("test wrong signature", p.signed("test wrong signature", func(ctx context.Context) Check {
+		{"test wrong signature", limit, second(p.signed("test wrong signature", func(ctx context.Context) Check {
 			return judgeForged(p.Test.Post(ctx, Trial{Event: p.Test.event(), Forged: true}))
 		}))},
-		{"test old timestamp", limit, p.second("test old timestamp", p.signed("test old timestamp", func(ctx context.Context) Check {
+		{"test old timestamp", limit, second(p.signed("test old timestamp", func(ctx context.Context) Check {
 			return judgeOld(p.Test.Post(ctx, Trial{Event: p.Test.event(), At: time.Now().Add(-tooOld)}))
 		}))},
 	}
@@ -99,12 +108,23 @@ func (p Patient) untestable(k known) (Check, bool) {
 	return Check{}, false
 }
 
+// lookTestType asks whether the type that a person chose is one of HeyGen's. It
+// has no line of its own.
+func (p Patient) lookTestType(ctx context.Context, k known) ([]Check, known) {
+	if !p.Test.custom() || !k.key {
+		return nil, k
+	}
+	types, err := p.Listing.API.EventTypes(ctx)
+	k.stranger = err == nil && !slices.ContainsFunc(types, func(t heygen.EventType) bool { return t.EventType == p.Test.Type })
+	return nil, k
+}
+
 // second makes the look of a POST that means something only once the first one was
-// accepted.
-func (p Patient) second(name string, look func(context.Context) Check) func(context.Context, known) ([]Check, known) {
+// accepted; without that the first one's line has said so.
+func second(look func(context.Context) Check) func(context.Context, known) ([]Check, known) {
 	return func(ctx context.Context, k known) ([]Check, known) {
 		if !k.accepted {
-			return []Check{unchecked(name, "the test event was not accepted")}, k
+			return nil, k
 		}
 		return []Check{look(ctx)}, k
 	}

@@ -84,6 +84,7 @@ type Patient struct {
 	Receiver  Receiver
 	Replaying *Replaying // nil: there is no state that could tell
 	Test      *Test      // nil: the receiver is sent no events
+	Notices   Notices
 	// Mistaken are the parts of the configuration that have mistakes: what rests on
 	// one of them is not looked at.
 	Mistaken map[string]bool

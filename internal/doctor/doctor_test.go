@@ -67,14 +67,15 @@ func TestNothingHangs(t *testing.T) {
 				},
 				Knock: func(context.Context) Knock { <-forever; return Knock{} },
 			},
-			Test: &Test{Limit: time.Second},
+			Test:    &Test{Limit: time.Second},
+			Notices: Notices{Test: func(context.Context) []Way { <-forever; return nil }},
 		}
 		begun := time.Now()
 		var got []Check
 		if err := p.Run(t.Context(), func(c Check) error { got = append(got, c); return nil }); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(begun); took > 2*(network+grace)+probing+grace {
+		if took := time.Since(begun); took > 2*(network+grace)+probing+grace+telling+grace {
 			t.Errorf("took %s", took)
 		}
 		compare(t, got,
@@ -88,10 +89,10 @@ func TestNothingHangs(t *testing.T) {
 			want{Warn, "pairing", "unpaired", "import"},
 			want{Warn, "sources", "not all were asked", "wait"},
 			want{Fail, "receiver", "did not end within 20s", "backstop -v doctor"},
+			want{OK, "notices", "nobody is told", ""},
+			want{OK, "ping", "no dead man's switch", ""},
 			want{Warn, "test event", "not checked", "mend"},
-			want{Warn, "test duplicate", "not checked", "mend"},
-			want{Warn, "test wrong signature", "not checked", "mend"},
-			want{Warn, "test old timestamp", "not checked", "mend"},
+			want{Fail, "test notice", "did not end within 40s", "backstop -v doctor"},
 		)
 		close(forever)
 	})

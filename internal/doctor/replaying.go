@@ -23,13 +23,8 @@ func (r *Replaying) judge(now time.Time) []Check {
 	if r == nil {
 		return nil
 	}
-	all := []Check{r.judgeSending(now)}
-	if age := now.Sub(r.Oldest).Round(time.Second); r.Missed > 0 && !r.Oldest.IsZero() && age > waitsLong {
-		all = append(all, warn("missed", "mend what holds replaying back; `backstop explain ID` tells of one, `backstop replay --missed` tries all now",
-			"%d wait, the oldest is %s old", r.Missed, age))
-	} else {
-		all = append(all, ok("missed", "%d wait to be replayed", r.Missed))
-	}
+	sending := r.judgeSending(now)
+	all := []Check{sending, r.judgeMissed(now, sending.Status == OK)}
 	if r.Dead > 0 {
 		all = append(all, warn("dead", "`backstop events --status dead` says why; then `backstop replay ID` or `backstop ignore ID`", "%d were given up", r.Dead))
 	}
@@ -40,12 +35,30 @@ func (r *Replaying) judge(now time.Time) []Check {
 	return all
 }
 
+// judgeMissed tells of what waits, and whether that is for what the line before says.
+func (r *Replaying) judgeMissed(now time.Time, sent bool) Check {
+	age := time.Duration(0)
+	if !r.Oldest.IsZero() {
+		age = now.Sub(r.Oldest).Round(time.Second)
+	}
+	switch {
+	case r.Missed == 0 || sent && age <= waitsLong:
+		return ok("missed", "%d wait to be replayed", r.Missed)
+	case !sent && age == 0:
+		return warn("missed", "mend that", "%d wait to be replayed, because of the line above", r.Missed)
+	case !sent:
+		return warn("missed", "mend that", "%d wait to be replayed, because of the line above; the oldest is %s old", r.Missed, age)
+	}
+	return warn("missed", "mend what holds replaying back; `backstop explain ID` tells of one, `backstop replay --missed` tries all now",
+		"%d wait, the oldest is %s old", r.Missed, age)
+}
+
 func (r *Replaying) judgeSending(now time.Time) Check {
 	switch {
 	case r.Paused != "":
 		return warn("replaying", "`backstop resume`", "paused by %s: %s", r.PausedBy, r.Paused)
 	case r.Misconfigured != "":
-		return fail("replaying", "mend the receiver, or receiver.url and receiver.secret; the next probe that is accepted goes on by itself", "the receiver is misconfigured: %s", r.Misconfigured)
+		return fail("replaying", "mend the receiver, or receiver.url and receiver.secret (and reload); then `backstop resume` tries at once, without it the next probe does", "the receiver is misconfigured: %s", r.Misconfigured)
 	case r.Failing != "":
 		return fail("replaying", "mend the receiver; it is tried again by itself", "the receiver fails since %s: %s", now.Sub(r.Since).Round(time.Second), r.Failing)
 	case r.Held != "":

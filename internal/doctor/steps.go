@@ -22,6 +22,7 @@ type known struct {
 	rows     []heygen.Event // of the listing's first pages
 	listed   bool           // the listing could be read
 	receiver bool           // somebody listens at receiver.url
+	stranger bool           // HeyGen has no type as the test's events are of
 	accepted bool           // the receiver took the test's first event
 }
 
@@ -51,11 +52,12 @@ func (p Patient) steps() []step {
 		{"sources", probing, alone(p.lookSources)},
 		{"receiver", network, p.lookReceiver},
 		{"replaying", quick, alone(func(context.Context) []Check { return p.Replaying.judge(p.Now) })},
+		{"notices", quick, alone(p.lookNotices)},
 	}
 	if p.Test != nil {
 		all = append(all, p.testSteps()...)
 	}
-	return all
+	return append(all, p.noticeSteps()...)
 }
 
 // within takes a step's look and gives up on one that does not end. The goroutine

@@ -73,6 +73,7 @@ func (e *Engine) patient(r DoctorRequest, daemon bool) (doctor.Patient, error) {
 	if p.Listing, err = e.listing(parts, counts); err != nil {
 		return p, err
 	}
+	p.Notices = e.examineNotices(parts, r)
 	return p, e.examineReceiver(&p, parts, r)
 }
 

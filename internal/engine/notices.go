@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"backstop/internal/config"
 	"backstop/internal/heygen"
 	"backstop/internal/notify"
@@ -49,15 +51,10 @@ func (e *Engine) tellNow(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastWords)
 	defer cancel()
-	p.ping.Pay(ctx)
-	p.teller.Tell(ctx, true)
-}
-
-// TestNotice sends a notice that says it is a test to whoever is told of trouble;
-// false: nobody is.
-func (e *Engine) TestNotice(ctx context.Context) (told bool, err error) {
-	teller := e.current().teller
-	return teller.Health() != nil, teller.Test(ctx)
+	var group errgroup.Group // one that hangs takes no time from the other
+	group.Go(func() error { p.ping.Pay(ctx); return nil })
+	group.Go(func() error { p.teller.Tell(ctx, true); return nil })
+	_ = group.Wait() // each logs what fails
 }
 
 // failed wakes whoever tells when an attempt to replay was not taken.
@@ -79,6 +76,7 @@ func (e *Engine) report() notify.Report {
 	r := notify.Report{
 		Now: time.Now().UTC(), Receiver: heygen.CutURLs(p.cfg.Receiver.URL), AcceptedAt: receiver.OKAt,
 		Pending: int(counts.Status[state.Missed] + counts.Status[state.Replaying]), Dead: int(counts.Status[state.Dead]),
+		OnlyDead: e.aDeadOne,
 	}
 	if err := e.store.Full(); err != nil {
 		r.Full = heygen.Clean(err.Error())
@@ -92,6 +90,19 @@ func (e *Engine) report() notify.Report {
 		})
 	}
 	return r
+}
+
+// aDeadOne is the newest dead event; "": there is none, or it can't be read. It is
+// looked up only for a notice of a single one.
+func (e *Engine) aDeadOne() (id string) {
+	err := e.store.Events(context.Background(), state.Filter{Status: []state.Status{state.Dead}, Limit: 1}, func(row state.Row) error {
+		id = row.Event.ID
+		return nil
+	})
+	if err != nil {
+		return ""
+	}
+	return id
 }
 
 // reportPass tells of the last pass, where its walks were not complete. A source

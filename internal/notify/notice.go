@@ -34,7 +34,7 @@ type Notice struct {
 func compose(a state.Alarm, c condition, what string, r Report, version string) Notice {
 	n := Notice{
 		Condition: c.name, State: what, Since: a.Since.UTC(), Cause: c.cause, Why: c.why, Count: c.count, Times: a.Times,
-		Types: c.news.Types, Receiver: r.Receiver, Version: version, Hint: hint(c),
+		Types: c.news.Types, Receiver: r.Receiver, Version: version, Hint: hint(c, r),
 	}
 	if c.news.Count > 0 {
 		n.Count = c.news.Count
@@ -50,6 +50,8 @@ func compose(a state.Alarm, c condition, what string, r Report, version string) 
 	}
 	text := sentence(c, n, a)
 	switch {
+	case what == Recovered && !a.Open && a.Times <= 1:
+		text += untold(a)
 	case a.Times > 1 && what == Recovered:
 		text += fmt.Sprintf(" It came and went %d times since the last notice.", a.Times)
 	case a.Times > 1:
@@ -119,17 +121,27 @@ func ending(n Notice, a state.Alarm) string {
 	return fmt.Sprintf("the state has room again, after %s.", lasted)
 }
 
+// untold is a sentence on what was over before anybody was told that it had begun:
+// the way to people failed, or it was within the cool-down.
+func untold(a state.Alarm) string {
+	cause := ""
+	if a.Cause != "" {
+		cause = " (" + a.Cause + ")"
+	}
+	return fmt.Sprintf(" It lasted from %s to %s%s; no alarm of it was delivered.", stamp(a.Since), stamp(a.Ended), cause)
+}
+
 const closer = "Look closer: `backstop status`."
 
 // hint says what to do.
-func hint(c condition) string {
+func hint(c condition, r Report) string {
 	switch c.name {
 	case Replayed:
 		if !c.news.Oldest.IsZero() {
-			return fmt.Sprintf("Look closer: `backstop events --since %s`.", stamp(c.news.Oldest))
+			return fmt.Sprintf("Look closer: `backstop events --proof replay --since %s`.", stamp(c.news.Oldest))
 		}
 	case Dead:
-		return "See why: `backstop events --status dead`; then `backstop replay --dead` or `backstop ignore ID`."
+		return deadHint(c, r)
 	case Paused:
 		return pausedHint(c.cause)
 	case Unreadable:
@@ -145,6 +157,18 @@ func hint(c condition) string {
 	return closer
 }
 
+// deadHint names the event where it is a single one.
+func deadHint(c condition, r Report) string {
+	id := ""
+	if c.count == 1 && r.OnlyDead != nil {
+		id = heygen.Clean(r.OnlyDead())
+	}
+	if id == "" {
+		return "See why: `backstop events --status dead`; then `backstop replay --dead` or `backstop ignore ID`."
+	}
+	return fmt.Sprintf("See why: `backstop explain %s`; then `backstop replay %s` or `backstop ignore %s`.", id, id, id)
+}
+
 func pausedHint(cause string) string {
 	switch cause {
 	case ByPerson:
@@ -152,7 +176,7 @@ func pausedHint(cause string) string {
 	case ByIDs:
 		return "See to it (`backstop status`), then `backstop resume`."
 	case Misconfigured:
-		return "Check receiver.url and receiver.secret; it goes on by itself. Look closer: `backstop status`."
+		return "Mend that, then `backstop resume` tries it at once; without it the next probe does."
 	case Failing:
 		return "Nothing is lost: it goes on by itself when the receiver works. Look closer: `backstop status`."
 	}

@@ -49,6 +49,7 @@ type Report struct {
 	AcceptedAt  time.Time // when the receiver took a replay last
 
 	Pending, Dead int
+	OnlyDead      func() string // the id of a dead event where there is one alone; nil, or "": nobody knows
 	Sources       []SourceReport
 	Full          string
 }

@@ -89,28 +89,34 @@ func TestNoticesAreSentences(t *testing.T) {
 	}{
 		{condition{name: Replayed, news: many, count: 3}, state.Alarm{Since: at(0)}, Alarm,
 			"backstop: HeyGen's pushes of 57 events did not arrive (52 a, 2 b, 2 c, …), the oldest of 2026-07-01T11:50:00Z; backstop delivered them. 3 events wait. " +
-				"Look closer: `backstop events --since 2026-07-01T11:50:00Z`."},
+				"Look closer: `backstop events --proof replay --since 2026-07-01T11:50:00Z`."},
 		{condition{name: Replayed, news: state.News{Count: 1}}, state.Alarm{}, Again,
 			"backstop: HeyGen's pushes of 1 more event did not arrive; backstop delivered them. Look closer: `backstop status`."},
-		{condition{name: Replayed}, state.Alarm{Since: at(0), Ended: at(90), Total: 69}, Recovered,
+		{condition{name: Replayed}, state.Alarm{Open: true, Since: at(0), Ended: at(90), Total: 69}, Recovered,
 			"backstop: pushes arrive again as far as backstop can tell: nothing had to be replayed since 2026-07-01T13:30:00Z. Before, 69 events had to be, over 1h30m0s. Look closer: `backstop status`."},
 		{condition{name: Dead, count: 5, news: state.News{Count: 2, Types: map[string]int{"a": 2}}}, state.Alarm{Times: 1}, Alarm,
 			"backstop: 2 events died (2 a): replaying gave up. 5 events are dead now. See why: `backstop events --status dead`; then `backstop replay --dead` or `backstop ignore ID`."},
 		{condition{name: Dead, count: 1}, state.Alarm{Times: 1}, Alarm,
-			"backstop: 1 event is dead: replaying gave up. See why: `backstop events --status dead`; then `backstop replay --dead` or `backstop ignore ID`."},
+			"backstop: 1 event is dead: replaying gave up. See why: `backstop explain evt_1`; then `backstop replay evt_1` or `backstop ignore evt_1`."},
+		{condition{name: Dead, count: 1, news: state.News{Count: 1, Types: map[string]int{"a": 1}}}, state.Alarm{Times: 1}, Alarm,
+			"backstop: 1 event died (1 a): replaying gave up. 1 event is dead now. See why: `backstop explain evt_1`; then `backstop replay evt_1` or `backstop ignore evt_1`."},
 		{condition{name: Paused, count: 1, why: "paused by ann: deploy", cause: ByPerson}, state.Alarm{Times: 3}, Again,
 			"backstop: replaying stands still: paused by ann: deploy. 1 event waits. It came back 3 times since the last notice. Go on with `backstop resume`."},
 		{condition{name: Paused}, state.Alarm{Since: at(0), Ended: at(2), Times: 4}, Recovered,
 			"backstop: replaying goes on, after it stood still for 2m0s. It came and went 4 times since the last notice. Look closer: `backstop status`."},
-		{condition{name: Paused, count: 7}, state.Alarm{Since: at(0), Ended: at(2)}, Recovered,
+		{condition{name: Paused}, state.Alarm{Since: at(0), Ended: at(2), Times: 1, Cause: Failing}, Recovered,
+			"backstop: replaying goes on, after it stood still for 2m0s. It lasted from 2026-07-01T12:00:00Z to 2026-07-01T12:02:00Z (failing); no alarm of it was delivered. Look closer: `backstop status`."},
+		{condition{name: Paused, why: "the receiver is misconfigured: it answered 401: check receiver.secret", cause: Misconfigured}, state.Alarm{Times: 1}, Alarm,
+			"backstop: replaying stands still: the receiver is misconfigured: it answered 401: check receiver.secret. Mend that, then `backstop resume` tries it at once; without it the next probe does."},
+		{condition{name: Paused, count: 7}, state.Alarm{Open: true, Since: at(0), Ended: at(2)}, Recovered,
 			"backstop: replaying goes on, after it stood still for 2m0s. 7 events wait. Look closer: `backstop status`."},
-		{condition{name: Dead}, state.Alarm{Since: at(0), Ended: at(2), Total: 3}, Recovered,
+		{condition{name: Dead}, state.Alarm{Open: true, Since: at(0), Ended: at(2), Total: 3}, Recovered,
 			"backstop: no event is dead any more, after 2m0s; 3 had died. Look closer: `backstop status`."},
 		{condition{name: Unreadable, why: "HTTP 401", cause: Credentials}, state.Alarm{}, Alarm,
 			"backstop: HeyGen's listing can't be read: HTTP 401. Check heygen.api_key, then `backstop status`."},
 	}
 	for _, tt := range tests {
-		got := compose(tt.a, tt.c, tt.what, Report{}, "1").Text
+		got := compose(tt.a, tt.c, tt.what, Report{OnlyDead: func() string { return "evt_1" }}, "1").Text
 		if got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
 		}

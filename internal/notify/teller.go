@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"backstop/internal/heygen"
 	"backstop/state"
 )
 
@@ -250,15 +248,15 @@ func (t *Teller) told(c condition, a state.Alarm) error {
 // them, a channel that works would get it again and again while another fails.
 func (t *Teller) deliver(ctx context.Context, n Notice) bool {
 	var failed []string
-	for _, c := range t.channels {
-		if err := c.send(ctx, n); err != nil {
-			failed = append(failed, c.name+": "+heygen.Clean(err.Error(), t.options.Secrets()...))
+	for _, w := range t.send(ctx, n) {
+		if w.Failing != "" {
+			failed = append(failed, w.Channel+": "+w.Failing)
 		}
 	}
-	if ctx.Err() != nil && len(failed) > 0 {
-		return false
-	}
 	delivered := len(failed) < len(t.channels)
+	if ctx.Err() != nil && len(failed) > 0 {
+		return delivered // what was cut off did not fail
+	}
 	t.note(strings.Join(failed, "; "), delivered)
 	if delivered {
 		t.log.Info("notice delivered", "condition", n.Condition, "state", n.State, "events", n.Count)
@@ -308,23 +306,4 @@ func (t *Teller) Health() *Health {
 		}
 	}
 	return &h
-}
-
-// Test sends a notice that says it is a test through every channel, and returns
-// what failed; nil also where there is no channel. Nothing is written down.
-func (t *Teller) Test(ctx context.Context) error {
-	if t == nil {
-		return nil
-	}
-	var errs []error
-	n := Notice{
-		Text: "backstop: this is a test; notices arrive here. Nothing is wrong.", Condition: "test", State: "test",
-		Receiver: t.options.Report().Receiver, Version: t.options.Version, Hint: "Nothing is to be done.",
-	}
-	for _, c := range t.channels {
-		if err := c.send(ctx, n); err != nil {
-			errs = append(errs, errors.New(c.name+": "+heygen.Clean(err.Error(), t.options.Secrets()...)))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -310,7 +310,7 @@ func TestWithoutAWayNothingIsKept(t *testing.T) {
 	none.Begin()
 	none.Wake(true)
 	none.Tell(t.Context(), true)
-	if none.Health() != nil || none.Test(t.Context()) != nil {
+	if none.Health() != nil || none.Test(t.Context(), "") != nil {
 		t.Error("a teller that is none does something")
 	}
 }
@@ -319,13 +319,37 @@ func TestATestNotice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTown(t)
 		teller := w.teller()
-		if err := teller.Test(t.Context()); err != nil {
-			t.Fatal(err)
+		if got := teller.Test(t.Context(), "http://r/"); !slices.Equal(got, []Sent{{Channel: "url"}}) {
+			t.Fatalf("got %v", got)
 		}
 		w.want("test test")
 		w.set(func(w *town) { w.status = 404 })
-		if err := teller.Test(t.Context()); err == nil || err.Error() != "url: it answered 404" {
-			t.Errorf("got %v", err)
+		if got := teller.Test(t.Context(), ""); !slices.Equal(got, []Sent{{"url", "it answered 404"}}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// A URL that hangs keeps no other channel waiting, and a notice that the other one
+// took counts as told also when the process ends meanwhile.
+func TestChannelsAreSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		teller := w.teller()
+		took := make(chan Notice, 1)
+		teller.channels = append(teller.channels, channel{"command", func(_ context.Context, n Notice) error { took <- n; return nil }})
+		w.set(func(w *town) { w.hang = make(chan struct{}); pausedReport(&w.report) })
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // less than the URL has
+		defer cancel()
+		began := time.Now()
+		go teller.Tell(ctx, true)
+		if n := <-took; n.Condition != Paused || time.Since(began) != 0 {
+			t.Errorf("%s was told after %s", n.Condition, time.Since(began))
+		}
+		<-ctx.Done()
+		synctest.Wait()
+		if h := teller.Health(); !slices.Equal(h.Open, []string{Paused}) || h.Failing != "" {
+			t.Errorf("its health is %+v", h)
 		}
 	})
 }
