@@ -12,6 +12,7 @@ import (
 	"backstop/internal/engine"
 	"backstop/internal/exit"
 	"backstop/internal/secret"
+	"backstop/state"
 )
 
 // askAbove is how many events are replayed without asking, on a terminal.
@@ -189,10 +190,11 @@ func (a *app) askAndReplay(ctx context.Context, c *api.Client, r engine.ReplayRe
 // replayed prints what a replay came to.
 func (a *app) replayed(ctx context.Context, shown *replayShow, result engine.Replayed, err error) error {
 	shown.end()
+	err = brokeOff(shown, err)
 	ended := ctx.Err() != nil || exit.CodeOf(err) == exit.Interrupted // this process, or the daemon that sends
 	switch run := max(result.Run, shown.run); {
 	case ended && shown.looks:
-		return err // the run goes on, and its counts are not known
+		return err // it says itself that the run goes on
 	case ended && run > 0:
 		return a.leftBehind(run, shown.kind)
 	}
@@ -220,10 +222,32 @@ func leftText(left int) string {
 // leftBehind says what becomes of a run whose client, or daemon, was interrupted.
 func (a *app) leftBehind(run uint64, kind string) error {
 	hint := fmt.Sprintf("what is queued is sent all the same, by the daemon or by the next `backstop reconcile`; `backstop replay --watch %d` follows it, --cancel %d takes it back", run, run)
-	if kind == "forced" || kind == "shadow" {
-		hint = fmt.Sprintf("`backstop replay --resume %d` goes on with it", run)
+	if stops(kind) {
+		hint = goesOn(run, kind)
 	}
 	return interrupted{exit.Errorf(exit.Interrupted, hint, "interrupted in run %d", run)}
+}
+
+// stops reports whether a run of the kind ends with its client or daemon.
+func stops(kind string) bool {
+	return kind == string(state.RunForced) || kind == string(state.RunShadow)
+}
+
+func goesOn(run uint64, kind string) string {
+	return "`" + engine.ResumeCommand(run, state.RunKind(kind)) + "` goes on with it"
+}
+
+// brokeOff says how to go on with a run whose daemon ended: what stops with it must
+// not be begun anew, for that sends again what was sent.
+func brokeOff(shown *replayShow, err error) error {
+	if !errors.Is(err, api.ErrBrokeOff) || !stops(shown.kind) {
+		return err
+	}
+	hint := "`backstop replay --runs` lists the run, and --resume N goes on with it; a new one would send again what was sent"
+	if shown.run > 0 {
+		hint = goesOn(shown.run, shown.kind) + "; a new one would send again what was sent"
+	}
+	return exit.Errorf(exit.Failed, hint, "the daemon ended meanwhile")
 }
 
 // lookAtRuns lists, follows or cancels runs.

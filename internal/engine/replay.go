@@ -61,6 +61,9 @@ func (e *Engine) Replay(ctx context.Context, r ReplayRequest, yield func(ReplayR
 	if r.DryRun || p.plan.Events == 0 {
 		return result, explain(tellPlan(p.plan, p.rows, yield))
 	}
+	if err := e.mayReplay(); err != nil {
+		return Replayed{}, err
+	}
 	run, err := e.store.BeginRun(e.Now(), state.Run{
 		Kind: state.RunReplay, Who: r.Who, What: r.words(), Chosen: r.selection(), Planned: int64(p.plan.Events),
 	}, r.IDs)
@@ -118,6 +121,14 @@ func (r ReplayRequest) words() string {
 	return "a range"
 }
 
+// mayReplay refuses before a run is begun that could send nothing.
+func (e *Engine) mayReplay() error {
+	if e.current().cfg.Receiver.URL != "" {
+		return nil
+	}
+	return exit.Errorf(exit.Config, "set it, or name another receiver with --to", "receiver.url is empty: there is nowhere to send to")
+}
+
 // stopTime is how long a run is still queued for a client that has gone away, or
 // in a process that is about to stop.
 const stopTime = 2 * time.Second
@@ -151,13 +162,16 @@ func (e *Engine) send(ctx context.Context, run state.Run, yield func(ReplayRow) 
 	return result, explain(err)
 }
 
+// resumeVerb is what ends a pause.
+const resumeVerb = "`backstop resume`"
+
 // manualHeld tells why even a replay asked for by hand does not go out.
 func (e *Engine) manualHeld() string {
 	if e.current().cfg.Receiver.URL == "" {
 		return "receiver.url is empty: there is nowhere to send to"
 	}
 	if paused := e.store.Receiver().Paused; paused != "" {
-		return "replaying is paused (" + paused + "): run `backstop resume`"
+		return "replaying is paused (" + paused + "): run " + resumeVerb
 	}
 	return ""
 }

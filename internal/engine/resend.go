@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 
 	"backstop/internal/exit"
 	"backstop/internal/heygen"
@@ -18,7 +21,7 @@ func (e *Engine) resend(ctx context.Context, r ReplayRequest, yield func(ReplayR
 		return Replayed{}, err
 	}
 	if err := e.askFirst(ctx, r.selection()); err != nil {
-		return Replayed{}, explain(err)
+		return Replayed{}, cmp.Or(narrowed(r.selection(), err), explain(err))
 	}
 	if r.DryRun {
 		return e.rehearseResend(ctx, r, warning, yield)
@@ -36,10 +39,10 @@ func (e *Engine) resend(ctx context.Context, r ReplayRequest, yield func(ReplayR
 func (e *Engine) mayResend(r ReplayRequest) (warning string, err error) {
 	cfg := e.current().cfg
 	if r.To == "" {
-		if cfg.Receiver.URL == "" && !r.DryRun {
-			return "", exit.Errorf(exit.Config, "set it, or name another receiver with --to", "receiver.url is empty: there is nowhere to send to")
+		if r.DryRun {
+			return "", nil
 		}
-		return "", nil
+		return "", e.mayReplay()
 	}
 	plain, err := cfg.OtherReceiver(r.To)
 	if err != nil {
@@ -54,8 +57,8 @@ func (e *Engine) mayResend(r ReplayRequest) (warning string, err error) {
 // resumeResend takes up a forced or shadow run. The secret and the query of a
 // shadow run's URL were never stored: both are given again.
 func (e *Engine) resumeResend(ctx context.Context, run state.Run, r ReplayRequest, yield func(ReplayRow) error) (Replayed, error) {
-	if run.Kind == state.RunShadow && heygen.CutURLs(r.To) != run.URL {
-		return resultOf(run), exit.Errorf(exit.Usage, fmt.Sprintf("use --resume %d --to URL, and --secret-file as before", run.ID), "run %d goes to %s", run.ID, run.URL)
+	if err := sameReceiver(run, r); err != nil {
+		return resultOf(run), err
 	}
 	if run.Kind == state.RunForced {
 		r.To, r.Secret = "", ""
@@ -69,7 +72,7 @@ func (e *Engine) resumeResend(ctx context.Context, run state.Run, r ReplayReques
 	}
 	if run.Walked.IsZero() {
 		if err := e.askFirst(ctx, run.Chosen); err != nil {
-			return resultOf(run), explain(err)
+			return resultOf(run), e.notFound(run, err)
 		}
 	}
 	run, resumed, err := e.store.ResumeRun(e.Now(), run.ID, r.Who)
@@ -80,6 +83,19 @@ func (e *Engine) resumeResend(ctx context.Context, run state.Run, r ReplayReques
 		return resultOf(run), nothingLeft(run.ID)
 	}
 	return e.findAndSend(ctx, run, r, warning, yield)
+}
+
+// sameReceiver refuses to send the rest of a shadow run elsewhere.
+func sameReceiver(run state.Run, r ReplayRequest) error {
+	if run.Kind != state.RunShadow || heygen.CutURLs(r.To) == run.URL {
+		return nil
+	}
+	given := "another URL was given"
+	if r.To == "" {
+		given = "no URL was given"
+	}
+	hint := fmt.Sprintf("use `%s`, without --secret-file where it is unsigned, or get rid of it with --cancel %d", ResumeCommand(run.ID, run.Kind), run.ID)
+	return exit.Errorf(exit.Usage, hint, "run %d goes to %s, and %s", run.ID, run.URL, given)
 }
 
 func underWayAlready(id uint64) error {
@@ -95,7 +111,7 @@ func (e *Engine) findAndSend(ctx context.Context, run state.Run, r ReplayRequest
 	defer leave()
 	plan := ReplayPlan{Run: run.ID, Kind: string(run.Kind), To: run.URL, Warning: warning}
 	if err := e.findResends(ctx, run, &plan, yield); err != nil {
-		return e.resendResult(run.ID, 0), explain(err)
+		return e.resendResult(run.ID, 0), e.notFound(run, err)
 	}
 	rows, err := e.planResends(ctx, run, &plan)
 	if err != nil {
@@ -141,6 +157,39 @@ func (e *Engine) findResends(ctx context.Context, run state.Run, plan *ReplayPla
 	plan.Skipped = f.skip
 	_, err = e.store.WalkedRun(e.Now(), run.ID)
 	return err
+}
+
+// notFound explains why a run could not be filled. A type or an entity that HeyGen
+// does not understand it never will: such a run is cancelled.
+func (e *Engine) notFound(run state.Run, err error) error {
+	narrow := narrowed(run.Chosen, err)
+	if narrow == nil {
+		return explain(err)
+	}
+	_, failed := e.store.CancelRun(e.Now(), run.ID, run.Who)
+	return errors.Join(narrow, explain(failed))
+}
+
+// narrowed is the error of a request that HeyGen does not understand, with the flags
+// that made it; nil where none did.
+func narrowed(s state.Selection, err error) error {
+	refused := (*heygen.Error)(nil)
+	if !errors.As(err, &refused) || refused.Kind != heygen.ErrRequest || refused.Status == http.StatusNotFound {
+		return nil
+	}
+	var flags []string
+	if len(s.Types) > 0 {
+		flags = append(flags, "--event-type")
+	}
+	if s.Entity != "" {
+		flags = append(flags, "--entity-id")
+	}
+	if len(flags) == 0 {
+		return nil
+	}
+	plain := *refused
+	plain.Hint = "" // it is about the configured queries
+	return exit.Wrap(exit.Failed, "check "+strings.Join(flags, " and "), &plain)
 }
 
 // copyChosen takes over what the state has itself.
