@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,7 @@ const askAbove = 20
 type replayFlags struct {
 	since, until, secretFile string
 	yes, runs                bool
-	watch, cancel, resume    uint64 // numbers of runs; 0: none
+	watch, cancel, resume    runNumber
 	request                  engine.ReplayRequest
 }
 
@@ -74,10 +75,29 @@ func (f *replayFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&r.DryRun, "dry-run", false, "only show what would be sent; changes nothing")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	flags.BoolVar(&f.runs, "runs", false, "list the runs")
-	flags.Uint64Var(&f.watch, "watch", 0, "follow run `N` until it ends")
-	flags.Uint64Var(&f.cancel, "cancel", 0, "take back what run `N` has not sent")
-	flags.Uint64Var(&f.resume, "resume", 0, "go on with run `N`, which was cancelled or stopped")
+	flags.Var(&f.watch, "watch", "follow run `N` until it ends")
+	flags.Var(&f.cancel, "cancel", "take back what run `N` has not sent")
+	flags.Var(&f.resume, "resume", "go on with run `N`, which was cancelled or stopped")
 }
+
+// runNumber is a flag that names a run; 0: none.
+type runNumber uint64
+
+// Set reads the flag.
+func (n *runNumber) Set(text string) error {
+	read, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || read == 0 {
+		return errors.New("a run has a number, from 1 on; `backstop replay --runs` lists them")
+	}
+	*n = runNumber(read)
+	return nil
+}
+
+// String is the flag as its default is shown: not at all.
+func (n *runNumber) String() string { return "" }
+
+// Type stands in the help where the usage names no value.
+func (n *runNumber) Type() string { return "N" }
 
 // read checks the flags against each other.
 func (f *replayFlags) read() (err error) {
@@ -144,7 +164,7 @@ func (a *app) replay(ctx context.Context, c *api.Client, flags replayFlags) erro
 	shown := a.newReplayShow(r)
 	if flags.resume > 0 {
 		shown.large = true
-		result, err := c.ResumeRun(ctx, flags.resume, r, shown.row)
+		result, err := c.ResumeRun(ctx, uint64(flags.resume), r, shown.row)
 		return a.replayed(ctx, shown, result, err)
 	}
 	terminal := isTerminal(a.In)
@@ -194,7 +214,7 @@ func (a *app) replayed(ctx context.Context, shown *replayShow, result engine.Rep
 	ended := ctx.Err() != nil || exit.CodeOf(err) == exit.Interrupted // this process, or the daemon that sends
 	switch run := max(result.Run, shown.run); {
 	case ended && shown.looks:
-		return err // it says itself that the run goes on
+		return interrupted{exit.Errorf(exit.Interrupted, "the run is as it was, and goes on without this", "interrupted")}
 	case ended && run > 0:
 		return a.leftBehind(run, shown.kind)
 	}
@@ -205,6 +225,10 @@ func (a *app) replayed(ctx context.Context, shown *replayShow, result engine.Rep
 		if err := a.printf("%s\n", shadowText(*s)); err != nil {
 			return err
 		}
+	}
+	if err == nil && result.Planned == 0 && !shown.looks {
+		fmt.Fprintln(a.Err, "nothing to send: "+shown.nothing())
+		return nil
 	}
 	if err == nil || result.Planned > 0 {
 		fmt.Fprintf(a.Err, "%d planned, %d seen, %d dead, %d waiting%s\n", result.Planned, result.Seen, result.Dead, result.Waiting, leftText(result.Left))
@@ -221,7 +245,7 @@ func leftText(left int) string {
 
 // leftBehind says what becomes of a run whose client, or daemon, was interrupted.
 func (a *app) leftBehind(run uint64, kind string) error {
-	hint := fmt.Sprintf("what is queued is sent all the same, by the daemon or by the next `backstop reconcile`; `backstop replay --watch %d` follows it, --cancel %d takes it back", run, run)
+	hint := fmt.Sprintf("what is queued is sent all the same, by the daemon, or by a `backstop reconcile` once it is due; `backstop replay --watch %d` follows it, --cancel %d takes it back", run, run)
 	if stops(kind) {
 		hint = goesOn(run, kind)
 	}
@@ -256,10 +280,10 @@ func (a *app) lookAtRuns(ctx context.Context, c *api.Client, flags replayFlags) 
 	case flags.watch > 0:
 		shown := a.newReplayShow(engine.ReplayRequest{})
 		shown.large, shown.looks = true, true
-		result, err := c.WatchRun(ctx, flags.watch, shown.row)
+		result, err := c.WatchRun(ctx, uint64(flags.watch), shown.row)
 		return a.replayed(ctx, shown, result, err)
 	case flags.cancel > 0:
-		run, err := c.CancelRun(ctx, flags.cancel, api.PauseRequest{Who: who()})
+		run, err := c.CancelRun(ctx, uint64(flags.cancel), api.PauseRequest{Who: who()})
 		if err != nil {
 			return err
 		}

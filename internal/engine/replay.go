@@ -16,7 +16,7 @@ import (
 type ReplayRow struct {
 	ID     string `json:"event_id,omitempty"`
 	Status string `json:"status,omitempty"`
-	Queued bool   `json:"queued"`
+	Queued bool   `json:"queued"` // of an event
 	Note   string `json:"note,omitempty"`
 
 	HTTP    int           `json:"http_status,omitempty"` // of a shadow run: what the other receiver answered; 0: nothing
@@ -135,7 +135,7 @@ const stopTime = 2 * time.Second
 
 // send queues what is left of a plain run, and follows it to its end. A client
 // that goes away early leaves a whole run: only what takes too long to be queued
-// is left to be resumed.
+// without a daemon is left to be resumed.
 func (e *Engine) send(ctx context.Context, run state.Run, yield func(ReplayRow) error) (Replayed, error) {
 	defer e.runs.take(run.ID)()
 	follow := e.newFollowing(run, yield)
@@ -151,7 +151,7 @@ func (e *Engine) send(ctx context.Context, run state.Run, yield func(ReplayRow) 
 		if gone == nil {
 			gone, since = cmp.Or(follow.queued(queued), ctx.Err()), time.Now()
 		}
-		if gone != nil && time.Since(since) > stopTime {
+		if gone != nil && time.Since(since) > stopTime && !e.scheduled.Load() {
 			break
 		}
 	}
@@ -180,6 +180,10 @@ func (e *Engine) manualHeld() string {
 func (e *Engine) standsStill() string {
 	return cmp.Or(e.manualHeld(), e.misconfigured(), e.current().replayer.Hold())
 }
+
+// heldNow tells why nothing goes out at this moment, be it that it is tried again;
+// "" where it does.
+func (e *Engine) heldNow() string { return cmp.Or(e.standsStill(), e.outage(), e.rest()) }
 
 // misconfigured tells that the receiver refuses everything, "" when it does not.
 func (e *Engine) misconfigured() string {

@@ -293,7 +293,7 @@ func (e *Engine) planResends(ctx context.Context, run state.Run, plan *ReplayPla
 			break
 		}
 	}
-	plan.Seconds = seconds(plan.Events, e.current().cfg.Replay.Rate)
+	e.foresee(plan)
 	return rows, nil
 }
 

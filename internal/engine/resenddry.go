@@ -29,7 +29,7 @@ func (e *Engine) rehearseResend(ctx context.Context, r ReplayRequest, warning st
 			plan.Expired++
 		}
 	}
-	plan.Seconds = seconds(plan.Events, e.current().cfg.Replay.Rate)
+	e.foresee(&plan)
 	result := Replayed{Planned: plan.Events, Gone: plan.Gone}
 	if err := tellPlan(plan, rows, yield); err != nil {
 		return result, explain(err)
