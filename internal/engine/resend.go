@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"strings"
 
 	"backstop/internal/exit"
 	"backstop/internal/heygen"
@@ -85,19 +83,6 @@ func (e *Engine) resumeResend(ctx context.Context, run state.Run, r ReplayReques
 	return e.findAndSend(ctx, run, r, warning, yield)
 }
 
-// sameReceiver refuses to send the rest of a shadow run elsewhere.
-func sameReceiver(run state.Run, r ReplayRequest) error {
-	if run.Kind != state.RunShadow || heygen.CutURLs(r.To) == run.URL {
-		return nil
-	}
-	given := "another URL was given"
-	if r.To == "" {
-		given = "no URL was given"
-	}
-	hint := fmt.Sprintf("use `%s`, without --secret-file where it is unsigned, or get rid of it with --cancel %d", ResumeCommand(run.ID, run.Kind), run.ID)
-	return exit.Errorf(exit.Usage, hint, "run %d goes to %s, and %s", run.ID, run.URL, given)
-}
-
 func underWayAlready(id uint64) error {
 	return exit.Errorf(exit.Failed, fmt.Sprintf("`backstop replay --watch %d` follows it", id), "run %d is under way already", id)
 }
@@ -157,39 +142,6 @@ func (e *Engine) findResends(ctx context.Context, run state.Run, plan *ReplayPla
 	plan.Skipped = f.skip
 	_, err = e.store.WalkedRun(e.Now(), run.ID)
 	return err
-}
-
-// notFound explains why a run could not be filled. A type or an entity that HeyGen
-// does not understand it never will: such a run is cancelled.
-func (e *Engine) notFound(run state.Run, err error) error {
-	narrow := narrowed(run.Chosen, err)
-	if narrow == nil {
-		return explain(err)
-	}
-	_, failed := e.store.CancelRun(e.Now(), run.ID, run.Who)
-	return errors.Join(narrow, explain(failed))
-}
-
-// narrowed is the error of a request that HeyGen does not understand, with the flags
-// that made it; nil where none did.
-func narrowed(s state.Selection, err error) error {
-	refused := (*heygen.Error)(nil)
-	if !errors.As(err, &refused) || refused.Kind != heygen.ErrRequest || refused.Status == http.StatusNotFound {
-		return nil
-	}
-	var flags []string
-	if len(s.Types) > 0 {
-		flags = append(flags, "--event-type")
-	}
-	if s.Entity != "" {
-		flags = append(flags, "--entity-id")
-	}
-	if len(flags) == 0 {
-		return nil
-	}
-	plain := *refused
-	plain.Hint = "" // it is about the configured queries
-	return exit.Wrap(exit.Failed, "check "+strings.Join(flags, " and "), &plain)
 }
 
 // copyChosen takes over what the state has itself.
