@@ -51,11 +51,7 @@ func (h *handler) pause(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, &request) {
 		return
 	}
-	why := cleanWhy(request.Why)
-	if why == "" {
-		why = "no reason given"
-	}
-	was, err := h.engine.Pause(why, h.whoOf(r, request.Who))
+	was, err := h.engine.Pause(cleanWhy(request.Why), h.whoOf(r, request.Who))
 	h.paused(w, Paused{OK: true, Paused: true, Was: was}, err)
 }
 

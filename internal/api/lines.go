@@ -124,7 +124,12 @@ func readLine[T any](line []byte, result any, yield func(T) error) (done bool, e
 	return false, yield(row)
 }
 
+// ErrBrokeOff is in the error of an answer that did not come to its end: the daemon
+// was killed.
+var ErrBrokeOff = errors.New("the answer broke off")
+
 // brokeOff is the error of an answer that did not come to its end.
 func brokeOff(err error) error {
-	return exit.Errorf(exit.Failed, "the daemon ended meanwhile; run it again, what is queued stays queued", "the answer broke off: %w", err)
+	hint := "the daemon ended meanwhile; run it again, what is queued stays queued"
+	return exit.Wrap(exit.Failed, hint, fmt.Errorf("%w: %w", ErrBrokeOff, err))
 }

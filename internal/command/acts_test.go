@@ -81,7 +81,7 @@ func TestThinnedAttemptsAreTold(t *testing.T) {
 			lines = append(lines, strings.TrimSpace(name+" "+value))
 		}
 	})
-	want := []string{"attempt 5 2026-03-01T12:00:00Z  HTTP 503 in 0s, not counted", "10 attempts between are no longer kept", "attempt 16 2026-03-01T12:00:00Z  HTTP 503 in 0s, not counted"}
+	want := []string{"attempt 5 2026-03-01T12:00:00Z  HTTP 503 in 0s, not counted: no other event was taken meanwhile", "10 attempts between are no longer kept", "attempt 16 2026-03-01T12:00:00Z  HTTP 503 in 0s, not counted: no other event was taken meanwhile"}
 	if len(lines) != 51 || !slices.Equal(lines[4:7], want) {
 		t.Errorf("%d lines, %q", len(lines), lines[4:7])
 	}

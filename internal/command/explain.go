@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -12,6 +14,7 @@ import (
 
 	"backstop/internal/api"
 	"backstop/internal/engine"
+	"backstop/state"
 )
 
 const (
@@ -59,6 +62,9 @@ func (a *app) printExplained(event engine.Event) error {
 	line("same fact as", event.Twin)
 	line("next attempt", stamp(event.NextAt))
 	line("held", event.Held)
+	if event.Status == state.Dead.String() {
+		line("to do", fmt.Sprintf("`backstop replay %s` sends it again, `backstop ignore %s` gives it up", event.ID, event.ID))
+	}
 	if event.Run > 0 {
 		line("run", fmt.Sprintf("%d (`backstop replay --runs`)", event.Run))
 	}
@@ -76,7 +82,7 @@ func explainAttempts(event engine.Event, line func(name, value string)) {
 			line("", plural(event.Lost, "attempt")+" between are no longer kept")
 		}
 		number = attempt.Number
-		line(fmt.Sprintf("attempt %d", number), describe(attempt))
+		line(fmt.Sprintf("attempt %d", number), describe(attempt)+uncounted(event, attempt))
 		line("", indented("note: ", attempt.Note))
 		line("", indented("answer: ", attempt.Answer))
 	}
@@ -97,13 +103,30 @@ func describe(attempt engine.Attempt) string {
 	switch {
 	case attempt.Counted:
 		outcome += ", counted"
-	case attempt.Status/100 != 2:
-		outcome += ", not counted"
 	}
 	if attempt.RetryAfter > 0 {
 		outcome += ", asked to wait " + (time.Duration(attempt.RetryAfter * float64(time.Second))).Round(time.Second).String()
 	}
 	return stamp(attempt.At) + "  " + outcome
+}
+
+// uncounted says that a failed attempt does not count, and why where that is known;
+// "" where it does.
+func uncounted(event engine.Event, attempt engine.Attempt) string {
+	if attempt.Open || attempt.Counted || attempt.Status/100 == 2 {
+		return ""
+	}
+	// A replay of what is dead begins the count anew: then nobody can tell.
+	byHand := func(act engine.Act) bool { return act.At.After(attempt.At) && strings.HasPrefix(act.What, "replay") }
+	why := "no other event was taken meanwhile"
+	switch refused := attempt.Status/100 == 4; {
+	case slices.ContainsFunc(event.Acts, byHand):
+		return ", not counted"
+	case attempt.Status == http.StatusRequestTimeout || attempt.Status == http.StatusTooEarly || attempt.Status == http.StatusTooManyRequests:
+	case refused:
+		why = "the receiver looked misconfigured"
+	}
+	return ", not counted: " + why
 }
 
 // indented puts a text of others under the line that it belongs to, in columns

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -16,7 +17,7 @@ func (a *app) pauseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "pause", Short: "Stop replaying; walks go on", Args: cobra.NoArgs,
 		Long: "Stops replaying until `backstop resume`, also over a restart; walks go on. Where it is paused already,\n" +
-			"the new word replaces the old one, and the old one is told.",
+			"a new reason replaces the old one, and the old one is told; without a new one the old one stays.",
 	}
 	cmd.Flags().StringVar(&why, "reason", "", "why, for status")
 	return a.withJSON(verb(cmd, func(ctx context.Context, _ []string) error {
@@ -27,7 +28,11 @@ func (a *app) pauseCommand() *cobra.Command {
 			}
 			text := "replaying is paused; `backstop resume` goes on"
 			if answer.Was != nil {
-				text += "\nit was held already, " + heldText(*answer.Was) + "; the new word stands"
+				stands := "the new word stands"
+				if why == "" {
+					stands = "that reason stands"
+				}
+				text += "\nit was held already, " + heldText(*answer.Was) + "; " + stands
 			}
 			return a.print(pauseResult{answer.Paused, answer.Was}, text)
 		})
@@ -43,7 +48,7 @@ type pauseResult struct {
 func (a *app) resumeCommand() *cobra.Command {
 	var why string
 	cmd := &cobra.Command{Use: "resume", Short: "Start replaying again", Args: cobra.NoArgs}
-	cmd.Flags().StringVar(&why, "reason", "", "why, for `backstop events --acts`")
+	cmd.Flags().StringVar(&why, "reason", "", "why, for 'backstop events --acts'")
 	return a.withJSON(verb(cmd, func(ctx context.Context, _ []string) error {
 		return a.ask(ctx, engine.Create, func(c *api.Client) error {
 			answer, err := c.Resume(ctx, api.PauseRequest{Why: why, Who: who()})
@@ -75,5 +80,5 @@ func heldText(h engine.Hold) string {
 	if who == state.PausedByBackstop {
 		who = "backstop itself"
 	}
-	return fmt.Sprintf("by %s since %s: %s", who, stamp(h.At), h.Why)
+	return fmt.Sprintf("by %s since %s: %s", who, stamp(h.At), cmp.Or(h.Why, engine.NoReason))
 }

@@ -82,7 +82,7 @@ func progressLine(p engine.BackfillProgress) string {
 	case "mark":
 		parts = []string{fmt.Sprintf("recorded %d of %d", p.Done, p.Total)}
 	case "walk", "find":
-		what := map[string]string{"walk": "not seen", "find": "to send"}[p.Phase]
+		what := map[string]string{"walk": "not seen", "find": "found so far"}[p.Phase]
 		parts = []string{fmt.Sprintf("read %s, %s, %d %s", plural(p.Pages, "page"), plural(p.Events, "event"), p.Planned, what)}
 		if !p.Reached.IsZero() {
 			parts = append(parts, "back to "+stamp(p.Reached))

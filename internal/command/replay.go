@@ -21,7 +21,7 @@ const askAbove = 20
 type replayFlags struct {
 	since, until, secretFile string
 	yes, runs                bool
-	watch, cancel, resume    uint64 // numbers of runs; 0: none
+	watch, cancel, resume    runNumber
 	request                  engine.ReplayRequest
 }
 
@@ -73,9 +73,9 @@ func (f *replayFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&r.DryRun, "dry-run", false, "only show what would be sent; changes nothing")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	flags.BoolVar(&f.runs, "runs", false, "list the runs")
-	flags.Uint64Var(&f.watch, "watch", 0, "follow run `N` until it ends")
-	flags.Uint64Var(&f.cancel, "cancel", 0, "take back what run `N` has not sent")
-	flags.Uint64Var(&f.resume, "resume", 0, "go on with run `N`, which was cancelled or stopped")
+	flags.Var(&f.watch, "watch", "follow run `N` until it ends")
+	flags.Var(&f.cancel, "cancel", "take back what run `N` has not sent")
+	flags.Var(&f.resume, "resume", "go on with run `N`, which was cancelled or stopped")
 }
 
 // read checks the flags against each other.
@@ -143,7 +143,7 @@ func (a *app) replay(ctx context.Context, c *api.Client, flags replayFlags) erro
 	shown := a.newReplayShow(r)
 	if flags.resume > 0 {
 		shown.large = true
-		result, err := c.ResumeRun(ctx, flags.resume, r, shown.row)
+		result, err := c.ResumeRun(ctx, uint64(flags.resume), r, shown.row)
 		return a.replayed(ctx, shown, result, err)
 	}
 	terminal := isTerminal(a.In)
@@ -189,10 +189,11 @@ func (a *app) askAndReplay(ctx context.Context, c *api.Client, r engine.ReplayRe
 // replayed prints what a replay came to.
 func (a *app) replayed(ctx context.Context, shown *replayShow, result engine.Replayed, err error) error {
 	shown.end()
+	err = brokeOff(shown, err)
 	ended := ctx.Err() != nil || exit.CodeOf(err) == exit.Interrupted // this process, or the daemon that sends
 	switch run := max(result.Run, shown.run); {
 	case ended && shown.looks:
-		return err // the run goes on, and its counts are not known
+		return interrupted{exit.Errorf(exit.Interrupted, "the run is as it was, and goes on without this", "interrupted")}
 	case ended && run > 0:
 		return a.leftBehind(run, shown.kind)
 	}
@@ -203,6 +204,10 @@ func (a *app) replayed(ctx context.Context, shown *replayShow, result engine.Rep
 		if err := a.printf("%s\n", shadowText(*s)); err != nil {
 			return err
 		}
+	}
+	if err == nil && result.Planned == 0 && !shown.looks {
+		fmt.Fprintln(a.Err, "nothing to send: "+shown.nothing())
+		return nil
 	}
 	if err == nil || result.Planned > 0 {
 		fmt.Fprintf(a.Err, "%d planned, %d seen, %d dead, %d waiting%s\n", result.Planned, result.Seen, result.Dead, result.Waiting, leftText(result.Left))
@@ -215,50 +220,4 @@ func leftText(left int) string {
 		return ""
 	}
 	return fmt.Sprintf(", %d left", left)
-}
-
-// leftBehind says what becomes of a run whose client, or daemon, was interrupted.
-func (a *app) leftBehind(run uint64, kind string) error {
-	hint := fmt.Sprintf("what is queued is sent all the same, by the daemon or by the next `backstop reconcile`; `backstop replay --watch %d` follows it, --cancel %d takes it back", run, run)
-	if kind == "forced" || kind == "shadow" {
-		hint = fmt.Sprintf("`backstop replay --resume %d` goes on with it", run)
-	}
-	return interrupted{exit.Errorf(exit.Interrupted, hint, "interrupted in run %d", run)}
-}
-
-// lookAtRuns lists, follows or cancels runs.
-func (a *app) lookAtRuns(ctx context.Context, c *api.Client, flags replayFlags) error {
-	switch {
-	case flags.watch > 0:
-		shown := a.newReplayShow(engine.ReplayRequest{})
-		shown.large, shown.looks = true, true
-		result, err := c.WatchRun(ctx, flags.watch, shown.row)
-		return a.replayed(ctx, shown, result, err)
-	case flags.cancel > 0:
-		run, err := c.CancelRun(ctx, flags.cancel, api.PauseRequest{Who: who()})
-		if err != nil {
-			return err
-		}
-		return a.print(run, fmt.Sprintf("run %d is cancelled: %d seen, %d dead, %d taken back, %d in flight", run.Run, run.Seen, run.Dead, run.Left, run.Waiting))
-	}
-	return c.Runs(ctx, a.printRun)
-}
-
-func (a *app) printRun(run engine.RunStatus) error {
-	if a.json {
-		return a.printJSON(run)
-	}
-	what := run.Kind + " " + run.What
-	if run.To != "" {
-		what += " to " + run.To
-	}
-	return a.printf("%4d  %s  %-12s %s, by %s: %s\n", run.Run, stamp(run.Begun), run.Standing, what, run.Who, runCounts(run))
-}
-
-func runCounts(run engine.RunStatus) string {
-	text := fmt.Sprintf("%d planned, %d seen, %d dead, %d waiting", run.Planned, run.Seen, run.Dead, run.Waiting)
-	if run.Ignored > 0 {
-		text += fmt.Sprintf(", %d ignored", run.Ignored)
-	}
-	return text + leftText(int(run.Left))
 }

@@ -22,12 +22,13 @@ type replayShow struct {
 	run   uint64    // 0: none yet
 	kind  string    // of the run; "": not known yet
 	to    string    // the other receiver; "": the receiver
+	named bool      // the events were named, one by one
 	looks bool      // it only follows a run
 	bar   *progress // nil: none
 }
 
 func (a *app) newReplayShow(r engine.ReplayRequest) *replayShow {
-	s := &replayShow{app: a, dry: r.DryRun}
+	s := &replayShow{app: a, dry: r.DryRun, named: len(r.IDs) > 0}
 	switch { // until the plan says so
 	case r.To != "":
 		s.kind = string(state.RunShadow)
@@ -43,6 +44,20 @@ func (s *replayShow) where() string {
 		return s.to
 	}
 	return "the receiver"
+}
+
+// nothing says why there is nothing to send.
+func (s *replayShow) nothing() string {
+	switch s.kind {
+	case string(state.RunForced):
+		return "nothing of what was chosen was found; what has not settled is left out"
+	case string(state.RunShadow):
+		return "nothing of what was chosen was found"
+	}
+	if s.named {
+		return "none of these is missed or dead; --force sends what is seen again"
+	}
+	return "nothing of what was chosen is missed, replaying or dead; --force sends what is seen again"
 }
 
 func (s *replayShow) end() {
@@ -63,6 +78,8 @@ func (s *replayShow) row(row engine.ReplayRow) error {
 		return nil
 	case s.app.json:
 		return s.app.printJSON(row)
+	case s.bar != nil && s.bar.bars != nil:
+		s.end() // it would stand in the middle of the line
 	}
 	what := row.Status
 	switch {
@@ -88,11 +105,11 @@ func answered(row engine.ReplayRow) string {
 }
 
 func (s *replayShow) progress(p engine.BackfillProgress) error {
-	if p.Phase == "send" && !s.large && !s.app.json {
-		return nil // each event is told of
-	}
 	if s.bar == nil {
 		s.bar = s.app.newProgress()
+		if p.Phase == "send" && !s.large && !p.Down {
+			s.bar.last = time.Now() // each event is told of: a line only where it takes long
+		}
 	}
 	return s.bar.show(p)
 }
@@ -127,15 +144,25 @@ func replayPlanText(p engine.ReplayPlan) string {
 	for _, name := range slices.Sorted(maps.Keys(p.Types)) {
 		fmt.Fprintf(&b, "  %s  %d\n", name, p.Types[name])
 	}
-	fmt.Fprintf(&b, "created from %s to %s; %d of them hold links that have expired\n", stamp(p.Oldest), stamp(p.Newest), p.Expired)
+	fmt.Fprintf(&b, "created from %s to %s; %d of them hold links that have expired%s\n", stamp(p.Oldest), stamp(p.Newest), p.Expired, sentStale(p.Stale))
 	if p.Skipped > 0 {
 		fmt.Fprintf(&b, "%s left out: not settled yet, the push may be in flight\n", plural(p.Skipped, "event"))
 	}
-	if p.Seconds > 0 {
+	switch {
+	case p.Held != "":
+		fmt.Fprintf(&b, "nothing goes out now: %s\n", p.Held)
+	case p.Seconds > 0:
 		took := time.Duration(p.Seconds * float64(time.Second)).Round(time.Second)
 		fmt.Fprintf(&b, "sending takes %s at %.3g a second\n", max(took, time.Second), float64(p.Events)/p.Seconds)
 	}
 	return b.String()
+}
+
+func sentStale(stale bool) string {
+	if !stale {
+		return ""
+	}
+	return freshOrNot(stale)
 }
 
 // counted gives "3 missed, 1 dead".

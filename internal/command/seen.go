@@ -75,7 +75,7 @@ func (a *app) seenImportCommand() *cobra.Command {
 
 // reasonFlag is --reason of a verb whose act is told of by events --acts.
 func reasonFlag(cmd *cobra.Command, why *string) {
-	cmd.Flags().StringVar(why, "reason", "", "why, for `backstop events --acts`")
+	cmd.Flags().StringVar(why, "reason", "", "why, for 'backstop events --acts'")
 }
 
 // importSeen reads ids or JSON lines and sends them in bites, which are one act.

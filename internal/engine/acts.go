@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -20,7 +21,7 @@ type Act struct {
 }
 
 func actOf(a state.ManualAct) Act {
-	return Act{Number: a.Seq, At: a.At, Who: a.Who, What: a.What, Events: a.N, Why: heygen.CutURLs(a.Why), IDs: a.IDs}
+	return Act{Number: a.Seq, At: a.At, Who: a.Who, What: a.What, Events: a.N, Why: given(heygen.CutURLs(a.Why)), IDs: a.IDs}
 }
 
 // Acts gives what was done by hand, newest first. They are kept as long as
@@ -40,17 +41,28 @@ func (e *Engine) actsOf(row state.Row) (acts []Act, err error) {
 
 // Hold is what held replaying.
 type Hold struct {
-	Why string    `json:"reason"`
-	Who string    `json:"who"` // backstop itself: see state.PausedByBackstop
+	Why string    `json:"reason,omitempty"` // absent: none was given
+	Who string    `json:"who"`              // backstop itself: see state.PausedByBackstop
 	At  time.Time `json:"at,omitzero"`
 
 	Misconfigured bool `json:"misconfigured,omitempty"` // the receiver refused everything, and nobody had paused
 }
 
+// NoReason stands for the reason of a pause that nobody gave one for.
+const NoReason = "no reason given"
+
+// given is a reason that somebody gave; "" for none.
+func given(why string) string {
+	if why == NoReason {
+		return ""
+	}
+	return why
+}
+
 func holdOf(r state.Receiver) *Hold {
 	switch {
 	case r.Paused != "":
-		return &Hold{Why: heygen.CutURLs(r.Paused), Who: r.PausedBy, At: r.PausedAt}
+		return &Hold{Why: given(heygen.CutURLs(r.Paused)), Who: r.PausedBy, At: r.PausedAt}
 	case r.Misconfigured != "":
 		return &Hold{Why: "the receiver is misconfigured: " + r.Misconfigured, Who: state.PausedByBackstop, At: r.Since, Misconfigured: true}
 	}
@@ -58,8 +70,9 @@ func holdOf(r state.Receiver) *Hold {
 }
 
 // Pause stops replaying until Resume; walks go on. It tells what held it
-// before, nil where nothing did; the newest word stands.
+// before, nil where nothing did. The newest reason stands.
 func (e *Engine) Pause(why, who string) (*Hold, error) {
+	why = cmp.Or(why, e.store.Receiver().Paused, NoReason)
 	was, err := e.store.PauseOver(e.Now(), why, who)
 	if err != nil {
 		return nil, explain(err)

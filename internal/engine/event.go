@@ -77,7 +77,11 @@ func (e *Engine) told(row state.Row) Event {
 	if row.Why == "" && row.Status == state.Settling {
 		row.Why = settlingWhy(row, e.Now(), e.current().cfg.Reconcile.Settle)
 	}
-	return eventOf(row)
+	event := eventOf(row)
+	if open := row.Status == state.Missed || row.Status == state.Replaying; open && event.NextAt.Before(e.Now()) && e.held() != "" {
+		event.NextAt = time.Time{} // it is due, and nothing goes out
+	}
+	return event
 }
 
 func settlingWhy(row state.Row, now time.Time, settle time.Duration) string {
@@ -110,7 +114,9 @@ func (e *Engine) Event(id string) (Event, error) {
 	if row.Withheld {
 		event.Held = "it waits for `backstop replay " + printable(id) + "` or `backstop ignore " + printable(id) + "`"
 	} else if row.Status == state.Missed || row.Status == state.Replaying {
-		event.Held = cmp.Or(e.held(), e.outage(), e.rest())
+		if event.Held = cmp.Or(e.held(), e.outage(), e.rest()); event.Held != "" && event.NextAt.Before(e.Now()) {
+			event.NextAt = time.Time{}
+		}
 	} else if err := e.sourceError(); err != nil && row.Status == state.Listed {
 		event.Held = heygen.CutURLs(err.Error())
 	}

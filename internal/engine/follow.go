@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,12 +73,14 @@ type following struct {
 	down  func() bool                                 // the receiver does not work now
 	tell  func() error                                // tells of events that have ended
 	stays string                                      // what becomes of what is held
+	then  string                                      // the same, after `backstop resume`
 }
 
 func (e *Engine) newFollowing(run state.Run, yield func(ReplayRow) error) *following {
 	f := &following{
 		e: e, id: run.ID, yield: yield, each: run.Planned <= RowsMost, held: e.standsStill, shut: e.manualHeld,
 		down: e.current().replayer.Down, show: progressMeter(yield), stays: "they stay queued",
+		then: "; they stay queued",
 	}
 	f.tell = f.finished
 	f.work = func(ctx context.Context, probe bool) error {
@@ -206,7 +209,7 @@ func (f *following) finished() error {
 func (f *following) ended(ctx context.Context, run state.Run) (Replayed, error) {
 	result := resultOf(run)
 	if !run.Cancelled.IsZero() {
-		return result, exit.Errorf(exit.Differences, resumeHint(run.ID), "run %d was cancelled: %d events are left", run.ID, run.Left)
+		return result, exit.Errorf(exit.Differences, resumeHint(run), "run %d was cancelled: %d events are left", run.ID, run.Left)
 	}
 	if err := f.closing(ctx, run); err != nil {
 		return result, err
@@ -228,7 +231,11 @@ func (f *following) dead(ctx context.Context) error {
 func (f *following) stands(held string) (Replayed, error) {
 	result := f.result()
 	result.Held = held
-	return result, exit.Errorf(exit.Differences, f.stays, "%s", held)
+	hint := f.stays
+	if why, paused := strings.CutSuffix(held, ": run "+resumeVerb); paused { // said once, with what comes after
+		held, hint = why, "run "+resumeVerb+f.then
+	}
+	return result, exit.Errorf(exit.Differences, hint, "%s", held)
 }
 
 func (f *following) result() Replayed {

@@ -18,15 +18,16 @@ type ReconcileRequest struct {
 
 // Reconciled is how a reconcile ended.
 type Reconciled struct {
-	Pass      Pass   `json:"pass"`
-	Replayed  int    `json:"replayed"`
-	Missed    int64  `json:"missed"`             // left missed
-	Replaying int64  `json:"replaying"`          // left between two attempts
-	Withheld  int64  `json:"withheld,omitempty"` // of the missed ones: a person must say replay or ignore
-	Dead      int64  `json:"dead"`
-	Settling  int64  `json:"settling"`
-	Listed    int64  `json:"listed,omitempty"` // a source could not answer
-	Held      string `json:"held,omitempty"`   // why replaying stands still; empty: it does not
+	Pass      Pass      `json:"pass"`
+	Replayed  int       `json:"replayed"`
+	Missed    int64     `json:"missed"`             // left missed
+	Replaying int64     `json:"replaying"`          // left between two attempts
+	Withheld  int64     `json:"withheld,omitempty"` // of the missed ones: a person must say replay or ignore
+	Dead      int64     `json:"dead"`
+	Settling  int64     `json:"settling"`
+	Listed    int64     `json:"listed,omitempty"`         // a source could not answer
+	Next      time.Time `json:"next_attempt_at,omitzero"` // the earliest of what is left replaying; zero: nobody can tell
+	Held      string    `json:"held,omitempty"`           // why replaying stands still; empty: it does not
 }
 
 // Reconcile makes one pass and sends what is due. What is left missed or dead is
@@ -43,6 +44,7 @@ func (e *Engine) Reconcile(ctx context.Context, r ReconcileRequest) (Reconciled,
 		sent += more
 	}
 	result := e.outcome(pass, sent)
+	result.Next = e.nextAttempt(ctx)
 	if passErr == nil { // else it says so itself
 		drainErr = errors.Join(drainErr, e.sourceError())
 	}
@@ -157,6 +159,25 @@ func (e *Engine) outcome(pass Pass, sent int) Reconciled {
 	}
 }
 
+// nextAttempt is when the first of the events that wait for another attempt is due;
+// while the receiver is down, when it is tried.
+func (e *Engine) nextAttempt(ctx context.Context) (next time.Time) {
+	if o := e.current().replayer.Outage(); o.Answer != "" {
+		return o.Next
+	}
+	waiting := state.Filter{Status: []state.Status{state.Replaying}}
+	err := e.store.Events(ctx, waiting, func(row state.Row) error {
+		if next.IsZero() || row.Due.Before(next) {
+			next = row.Due
+		}
+		return nil
+	})
+	if err != nil {
+		return time.Time{}
+	}
+	return next
+}
+
 // differences is the error of a run that left events missed or dead.
 func (r Reconciled) differences(withheld string) error {
 	missed := r.Missed + r.Replaying
@@ -167,8 +188,11 @@ func (r Reconciled) differences(withheld string) error {
 	if withheld != "" {
 		hint = withheld
 	}
-	if r.Held != "" {
+	switch {
+	case r.Held != "":
 		hint = r.Held + "; " + hint
+	case !r.Next.IsZero():
+		hint = "the next attempt is due at " + r.Next.UTC().Format(time.RFC3339) + "; " + hint
 	}
 	return exit.Errorf(exit.Differences, hint, "%d missed, %d dead", missed, r.Dead)
 }

@@ -16,7 +16,7 @@ import (
 type ReplayRow struct {
 	ID     string `json:"event_id,omitempty"`
 	Status string `json:"status,omitempty"`
-	Queued bool   `json:"queued"`
+	Queued bool   `json:"queued"` // of an event
 	Note   string `json:"note,omitempty"`
 
 	HTTP    int           `json:"http_status,omitempty"` // of a shadow run: what the other receiver answered; 0: nothing
@@ -60,6 +60,9 @@ func (e *Engine) Replay(ctx context.Context, r ReplayRequest, yield func(ReplayR
 	}
 	if r.DryRun || p.plan.Events == 0 {
 		return result, explain(tellPlan(p.plan, p.rows, yield))
+	}
+	if err := e.mayReplay(); err != nil {
+		return Replayed{}, err
 	}
 	run, err := e.store.BeginRun(e.Now(), state.Run{
 		Kind: state.RunReplay, Who: r.Who, What: r.words(), Chosen: r.selection(), Planned: int64(p.plan.Events),
@@ -118,13 +121,21 @@ func (r ReplayRequest) words() string {
 	return "a range"
 }
 
+// mayReplay refuses before a run is begun that could send nothing.
+func (e *Engine) mayReplay() error {
+	if e.current().cfg.Receiver.URL != "" {
+		return nil
+	}
+	return exit.Errorf(exit.Config, "set it, or name another receiver with --to", "receiver.url is empty: there is nowhere to send to")
+}
+
 // stopTime is how long a run is still queued for a client that has gone away, or
 // in a process that is about to stop.
 const stopTime = 2 * time.Second
 
 // send queues what is left of a plain run, and follows it to its end. A client
 // that goes away early leaves a whole run: only what takes too long to be queued
-// is left to be resumed.
+// without a daemon is left to be resumed.
 func (e *Engine) send(ctx context.Context, run state.Run, yield func(ReplayRow) error) (Replayed, error) {
 	defer e.runs.take(run.ID)()
 	follow := e.newFollowing(run, yield)
@@ -140,7 +151,7 @@ func (e *Engine) send(ctx context.Context, run state.Run, yield func(ReplayRow) 
 		if gone == nil {
 			gone, since = cmp.Or(follow.queued(queued), ctx.Err()), time.Now()
 		}
-		if gone != nil && time.Since(since) > stopTime {
+		if gone != nil && time.Since(since) > stopTime && !e.scheduled.Load() {
 			break
 		}
 	}
@@ -151,13 +162,16 @@ func (e *Engine) send(ctx context.Context, run state.Run, yield func(ReplayRow) 
 	return result, explain(err)
 }
 
+// resumeVerb is what ends a pause.
+const resumeVerb = "`backstop resume`"
+
 // manualHeld tells why even a replay asked for by hand does not go out.
 func (e *Engine) manualHeld() string {
 	if e.current().cfg.Receiver.URL == "" {
 		return "receiver.url is empty: there is nowhere to send to"
 	}
 	if paused := e.store.Receiver().Paused; paused != "" {
-		return "replaying is paused (" + paused + "): run `backstop resume`"
+		return "replaying is paused (" + paused + "): run " + resumeVerb
 	}
 	return ""
 }
@@ -166,6 +180,10 @@ func (e *Engine) manualHeld() string {
 func (e *Engine) standsStill() string {
 	return cmp.Or(e.manualHeld(), e.misconfigured(), e.current().replayer.Hold())
 }
+
+// heldNow tells why nothing goes out at this moment, be it that it is tried again;
+// "" where it does.
+func (e *Engine) heldNow() string { return cmp.Or(e.standsStill(), e.outage(), e.rest()) }
 
 // misconfigured tells that the receiver refuses everything, "" when it does not.
 func (e *Engine) misconfigured() string {

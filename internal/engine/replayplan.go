@@ -43,10 +43,12 @@ type ReplayPlan struct {
 	Types    map[string]int `json:"by_type,omitempty"`
 	Oldest   time.Time      `json:"oldest,omitzero"`
 	Newest   time.Time      `json:"newest,omitzero"`
-	Expired  int            `json:"with_expired_links"`    // events that hold pre-signed links which have expired
-	Skipped  int            `json:"not_settled,omitempty"` // in range, and left out: their push may be in flight
-	Gone     int            `json:"gone,omitempty"`        // named, and not in the listing any more
-	Seconds  float64        `json:"seconds"`               // that sending takes at replay.rate; 0: there is no limit
+	Expired  int            `json:"with_expired_links"`     // events that hold pre-signed links which have expired
+	Stale    bool           `json:"sent_expired,omitempty"` // they are sent as they are: replay.refresh_urls is off
+	Skipped  int            `json:"not_settled,omitempty"`  // in range, and left out: their push may be in flight
+	Gone     int            `json:"gone,omitempty"`         // named, and not in the listing any more
+	Seconds  float64        `json:"seconds"`                // that sending takes at replay.rate; 0: there is no limit
+	Held     string         `json:"held,omitempty"`         // why nothing goes out now; "": it does
 	Warning  string         `json:"warning,omitempty"`
 }
 
@@ -123,6 +125,15 @@ func (p *ReplayPlan) count(event heygen.Event, status state.Status, now time.Tim
 	}
 }
 
+// foresee fills in what becomes of what is planned.
+func (e *Engine) foresee(p *ReplayPlan) {
+	cfg := e.current().cfg.Replay
+	p.Seconds, p.Stale = e.seconds(p.Events, p.Expired, cfg.Rate), p.Expired > 0 && !cfg.RefreshURLs
+	if p.Kind != string(state.RunShadow) { // what holds the receiver holds no other
+		p.Held = heygen.CutURLs(e.heldNow())
+	}
+}
+
 // planned is what a plain replay would queue.
 type planned struct {
 	plan ReplayPlan
@@ -139,7 +150,7 @@ func (e *Engine) planReplay(ctx context.Context, r ReplayRequest) (planned, erro
 	} else {
 		err = e.planChosen(ctx, r.selection(), &p)
 	}
-	p.plan.Seconds = e.seconds(p.plan.Events, p.plan.Expired, e.current().cfg.Replay.Rate)
+	e.foresee(&p.plan)
 	return p, err
 }
 

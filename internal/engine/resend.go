@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ func (e *Engine) resend(ctx context.Context, r ReplayRequest, yield func(ReplayR
 		return Replayed{}, err
 	}
 	if err := e.askFirst(ctx, r.selection()); err != nil {
-		return Replayed{}, explain(err)
+		return Replayed{}, cmp.Or(narrowed(r.selection(), err), explain(err))
 	}
 	if r.DryRun {
 		return e.rehearseResend(ctx, r, warning, yield)
@@ -36,10 +37,10 @@ func (e *Engine) resend(ctx context.Context, r ReplayRequest, yield func(ReplayR
 func (e *Engine) mayResend(r ReplayRequest) (warning string, err error) {
 	cfg := e.current().cfg
 	if r.To == "" {
-		if cfg.Receiver.URL == "" && !r.DryRun {
-			return "", exit.Errorf(exit.Config, "set it, or name another receiver with --to", "receiver.url is empty: there is nowhere to send to")
+		if r.DryRun {
+			return "", nil
 		}
-		return "", nil
+		return "", e.mayReplay()
 	}
 	plain, err := cfg.OtherReceiver(r.To)
 	if err != nil {
@@ -54,8 +55,8 @@ func (e *Engine) mayResend(r ReplayRequest) (warning string, err error) {
 // resumeResend takes up a forced or shadow run. The secret and the query of a
 // shadow run's URL were never stored: both are given again.
 func (e *Engine) resumeResend(ctx context.Context, run state.Run, r ReplayRequest, yield func(ReplayRow) error) (Replayed, error) {
-	if run.Kind == state.RunShadow && heygen.CutURLs(r.To) != run.URL {
-		return resultOf(run), exit.Errorf(exit.Usage, fmt.Sprintf("use --resume %d --to URL, and --secret-file as before", run.ID), "run %d goes to %s", run.ID, run.URL)
+	if err := sameReceiver(run, r); err != nil {
+		return resultOf(run), err
 	}
 	if run.Kind == state.RunForced {
 		r.To, r.Secret = "", ""
@@ -69,7 +70,7 @@ func (e *Engine) resumeResend(ctx context.Context, run state.Run, r ReplayReques
 	}
 	if run.Walked.IsZero() {
 		if err := e.askFirst(ctx, run.Chosen); err != nil {
-			return resultOf(run), explain(err)
+			return resultOf(run), e.notFound(run, err)
 		}
 	}
 	run, resumed, err := e.store.ResumeRun(e.Now(), run.ID, r.Who)
@@ -95,7 +96,7 @@ func (e *Engine) findAndSend(ctx context.Context, run state.Run, r ReplayRequest
 	defer leave()
 	plan := ReplayPlan{Run: run.ID, Kind: string(run.Kind), To: run.URL, Warning: warning}
 	if err := e.findResends(ctx, run, &plan, yield); err != nil {
-		return e.resendResult(run.ID, 0), explain(err)
+		return e.resendResult(run.ID, 0), e.notFound(run, err)
 	}
 	rows, err := e.planResends(ctx, run, &plan)
 	if err != nil {
@@ -244,7 +245,7 @@ func (e *Engine) planResends(ctx context.Context, run state.Run, plan *ReplayPla
 			break
 		}
 	}
-	plan.Seconds = e.seconds(plan.Events, plan.Expired, e.current().cfg.Replay.Rate)
+	e.foresee(plan)
 	return rows, nil
 }
 

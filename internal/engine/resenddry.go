@@ -16,7 +16,7 @@ func (e *Engine) rehearseResend(ctx context.Context, r ReplayRequest, warning st
 	plan := ReplayPlan{Kind: string(r.kind()), To: heygen.CutURLs(r.To), Warning: warning}
 	found, err := e.rehearsed(ctx, r, &plan, yield)
 	if err != nil {
-		return Replayed{}, explain(err)
+		return Replayed{}, cmp.Or(narrowed(r.selection(), err), explain(err))
 	}
 	rows := make([]ReplayRow, 0, min(len(found), RowsMost))
 	now := e.Now()
@@ -29,7 +29,7 @@ func (e *Engine) rehearseResend(ctx context.Context, r ReplayRequest, warning st
 			plan.Expired++
 		}
 	}
-	plan.Seconds = e.seconds(plan.Events, plan.Expired, e.current().cfg.Replay.Rate)
+	e.foresee(&plan)
 	result := Replayed{Planned: plan.Events, Gone: plan.Gone}
 	if err := tellPlan(plan, rows, yield); err != nil {
 		return result, explain(err)

@@ -25,7 +25,7 @@ type ShadowReport struct {
 // newResending makes the following of a run that this request sends itself.
 func (e *Engine) newResending(run state.Run, r ReplayRequest, rows []ReplayRow, yield func(ReplayRow) error) *following {
 	f := e.newFollowing(run, yield)
-	f.stays = resumeHint(run.ID)
+	f.stays, f.then = resumeHint(run), ", then `"+ResumeCommand(run.ID, run.Kind)+"`"
 	for _, row := range rows {
 		f.open = append(f.open, row.ID)
 	}
@@ -35,7 +35,7 @@ func (e *Engine) newResending(run state.Run, r ReplayRequest, rows []ReplayRow, 
 	f.tell = f.resent
 	q := e.store.Resends(run)
 	if run.Kind == state.RunShadow {
-		f.shadow(q, e.shadowReplayer(q, r))
+		f.shadow(q, e.shadowReplayer(q, r), r.Secret != "")
 		return f
 	}
 	f.work = func(ctx context.Context, probe bool) error {
@@ -51,7 +51,7 @@ func (e *Engine) newResending(run state.Run, r ReplayRequest, rows []ReplayRow, 
 
 // shadow has the run sent by a replayer of its own: nothing of it touches the
 // receiver, what is known of that, or its limits.
-func (f *following) shadow(q *state.Resends, r *reconcile.Replayer) {
+func (f *following) shadow(q *state.Resends, r *reconcile.Replayer, signed bool) {
 	f.down, f.shut = r.Down, r.Hold
 	f.work = func(ctx context.Context, probe bool) error {
 		_, err := r.DrainManual(ctx, probe)
@@ -60,10 +60,18 @@ func (f *following) shadow(q *state.Resends, r *reconcile.Replayer) {
 	f.held = func() string {
 		why, _, _ := strings.Cut(q.Receiver().Misconfigured, ": ") // what follows is about the configured one
 		if why != "" {
-			why = "the other receiver refuses everything: " + why
+			why = "the other receiver refuses everything: " + why + signedWords(signed)
 		}
 		return cmp.Or(r.Hold(), why)
 	}
+}
+
+// signedWords tells what may be wrong with the signature.
+func signedWords(signed bool) string {
+	if signed {
+		return " to what --secret-file signs; check --secret-file"
+	}
+	return " to what was sent unsigned; --secret-file FILE signs it"
 }
 
 // shadowReplayer makes the replayer of a shadow run. The configured headers stay

@@ -95,7 +95,7 @@ func (e *Engine) WatchRun(ctx context.Context, id uint64, yield func(ReplayRow) 
 			}
 			return fmt.Sprintf("nobody sends run %d", id)
 		}
-		f.shut, f.stays = f.held, resumeHint(id)
+		f.shut, f.stays = f.held, resumeHint(run)
 	}
 	result, err := f.toEnd(ctx)
 	return e.reported(run, result), explain(err)
@@ -125,6 +125,9 @@ func (e *Engine) ResumeRun(ctx context.Context, id uint64, r ReplayRequest, yiel
 	if run.Kind != state.RunReplay {
 		return e.resumeResend(ctx, run, r, yield)
 	}
+	if err := e.mayReplay(); err != nil {
+		return resultOf(run), err
+	}
 	run, resumed, err := e.store.ResumeRun(e.Now(), id, r.Who)
 	if err != nil {
 		return Replayed{Run: id}, explain(err)
@@ -139,14 +142,35 @@ func nothingLeft(id uint64) error {
 	return exit.Errorf(exit.Failed, "`backstop events --status dead` shows what was given up", "nothing is left of run %d", id)
 }
 
-func resumeHint(id uint64) string {
-	return fmt.Sprintf("`backstop replay --resume %d` sends them", id)
+// resumeHint says how what is left of a run is sent.
+func resumeHint(run state.Run) string {
+	return "`" + ResumeCommand(run.ID, run.Kind) + "` sends them" + orCancel(run)
 }
 
-// stoppedRuns names the runs that have not ended and don't go on by themselves.
+// ResumeCommand is the command line that goes on with a run. The URL of a shadow
+// run may have had a query, and its secret was never stored: both are given again.
+func ResumeCommand(id uint64, kind state.RunKind) string {
+	command := fmt.Sprintf("backstop replay --resume %d", id)
+	if kind == state.RunShadow {
+		command += " --to URL --secret-file FILE"
+	}
+	return command
+}
+
+// orCancel says how to get rid of a shadow run, which may have served its purpose;
+// "" for others.
+func orCancel(run state.Run) string {
+	if run.Kind != state.RunShadow || !run.Cancelled.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(", --cancel %d gets rid of it", run.ID)
+}
+
+// stoppedRuns names the runs that have not ended and don't go on by themselves. A
+// shadow run keeps nothing from the receiver: it is only listed.
 func (s Status) stoppedRuns() (stopped []RunStatus) {
 	for _, r := range s.Runs {
-		if r.Stopped {
+		if r.Stopped && r.Kind != string(state.RunShadow) {
 			stopped = append(stopped, r)
 		}
 	}

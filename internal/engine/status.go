@@ -124,7 +124,9 @@ func (e *Engine) Status() (Status, error) {
 	if err := e.fillRuns(&s); err != nil {
 		return s, explain(err)
 	}
-	s.NextPoll, s.NextSweep = p.schedule.Next(time.Now())
+	if e.scheduled.Load() {
+		s.NextPoll, s.NextSweep = p.schedule.Next(time.Now())
+	}
 	s.Verdict, s.Clean = s.words(e.held(), e.withheldHint(counts.Withheld))
 	return s, nil
 }
@@ -248,10 +250,10 @@ func (s Status) words(held, withheld string) (string, bool) {
 	add(s.Ping != nil && s.Ping.Failing != "", "the dead man's switch can't be reached")
 	add(held != "", "nothing is replayed: %s", held)
 	add(s.Receiver.Failing != "", "the receiver fails: %s", s.Receiver.Failing)
-	add(missed > 0, "%d missed", missed)
+	add(missed > 0, "%d missed%s", missed, alsoReplaying(s.Counts[state.Replaying.String()]))
 	add(withheld != "", "%s", withheld)
 	add(s.Counts[state.Dead.String()] > 0, "%d dead (`backstop events --status dead`)", s.Counts[state.Dead.String()])
-	add(s.Counts[state.Listed.String()] > 0, "%d listed, which a source must tell", s.Counts[state.Listed.String()])
+	add(s.Counts[state.Listed.String()] > 0, "%d listed, which a source could not answer for yet", s.Counts[state.Listed.String()])
 	for _, b := range s.Backfills {
 		add(b.Confirmed && !b.UnderWay, "backfill %d stopped before its end", b.ID)
 	}
@@ -262,6 +264,14 @@ func (s Status) words(held, withheld string) (string, bool) {
 		return "all clear: every settled event is seen", true
 	}
 	return strings.Join(parts, "; "), false
+}
+
+// alsoReplaying says that events which were tried are counted as missed.
+func alsoReplaying(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return " or replaying"
 }
 
 // failingSources names the sources that can't answer.
