@@ -117,10 +117,11 @@ func TestAForcedEventThatIsGivenUp(t *testing.T) {
 	if c.Attempt != 2 || len(c.History) != 1 {
 		t.Errorf("the second attempt is %+v", c)
 	}
-	_, err = q.Settle(Outcome{ID: "evt_a", Now: noon(), Status: Dead, Why: "refused", Attempt: Attempt{Status: 422, Seq: c.Seq}})
+	_, err = q.Settle(Outcome{ID: "evt_a", Now: noon(), Status: Dead, Why: "refused", Attempt: Attempt{Status: 422, Seq: c.Seq, Answer: "no"}})
 	mustDo(t, err)
 	wantRun(t, s, r.ID, 1, 0, 0, 1, 0, 0)
-	if row := rowOf(t, s, "evt_a"); row.Status != Seen || row.Proof != Report || len(row.Attempts) != 0 {
+	row := rowOf(t, s, "evt_a")
+	if row.Status != Seen || row.Proof != Report || len(row.Attempts) != 2 || row.Attempts[1].Answer != "no" || row.Sent != 2 || !contains(row.Acts, r.Act) {
 		t.Errorf("the event is %+v", row)
 	}
 	rows, _, err := s.Resent(r.ID, nil)
@@ -129,6 +130,29 @@ func TestAForcedEventThatIsGivenUp(t *testing.T) {
 		t.Errorf("the run tells %+v", rows)
 	}
 	mustAgree(t, s)
+}
+
+// What a forced run gave up of events that are unfinished by then is told, too, and counts for nothing; of unknown ones only
+// the run tells.
+func TestAForcedEventThatIsGivenUpAndNotFinished(t *testing.T) {
+	s := lively(t)
+	e, unknown := event("evt_a", "vid_1", "x", 5*time.Hour), event("evt_u", "vid_2", "x", 4*time.Hour)
+	r, q := mustFind(t, s, RunForced, e, unknown)
+	c, _, err := q.Claim(ClaimRules{Now: noon()})
+	mustDo(t, err)
+	listed(t, s, e)
+	_, err = q.Settle(Outcome{ID: "evt_a", Now: noon(), Status: Dead, Why: "refused", Attempt: Attempt{Status: 422, Seq: c.Seq, Counted: true}})
+	mustDo(t, err)
+	resendOne(t, q, "evt_u", Dead)
+	row := rowOf(t, s, "evt_a")
+	if row.Status != Listed && row.Status != Settling || len(row.Attempts) != 1 || row.Attempts[0].Counted || !contains(row.Acts, r.Act) {
+		t.Errorf("the event is %+v", row)
+	}
+	if row, err := s.Event("evt_u"); row != nil || err != nil {
+		t.Errorf("of the unknown one is known %+v (%v)", row, err)
+	}
+	mustAgree(t, s)
+	mustBeClean(t, s)
 }
 
 // What is unfinished is queued the ordinary way, and not sent twice.

@@ -35,18 +35,27 @@ func (q *Resends) settle(t *tx, o Outcome) (Status, error) {
 	if o.Status == Replaying {
 		return q.again(t, r)
 	}
-	if o.Status == Seen && !q.shadow {
-		if err := t.arrived(o.Now, run, r); err != nil {
-			return 0, err
-		}
+	if err := q.toStory(t, o, run, r); err != nil {
+		return 0, err
 	}
 	if lost {
 		return o.Status, nil
 	}
-	if run, err = t.run(q.id); err != nil { // as the arrival has changed it
+	if run, err = t.run(q.id); err != nil { // as that has changed it
 		return 0, err
 	}
 	return o.Status, q.done(t, o, run, r)
+}
+
+// toStory tells the event itself what came of its forced replay.
+func (q *Resends) toStory(t *tx, o Outcome, run Run, r *record) error {
+	switch {
+	case q.shadow:
+		return nil
+	case o.Status == Seen:
+		return t.arrived(o.Now, run, r)
+	}
+	return t.refused(o.Now, run, r)
 }
 
 // learn keeps what an answer told about the receiver.
