@@ -95,7 +95,7 @@ func TestAnEventTellsItsActs(t *testing.T) {
 	s := mustOpen(t, o)
 	listed(t, s, event("evt_a", "vid_1", "x", time.Hour), event("evt_b", "vid_2", "x", time.Hour))
 	judged(t, s, noon())
-	_, err := s.Requeue(noon(), []string{"evt_a", "evt_b"}, "", "ann")
+	_, err := queueByHand(s, noon(), []string{"evt_a", "evt_b"}, "ann")
 	mustDo(t, err)
 	_, err = s.Ignore(noon(), []string{"evt_a"}, "told the customer", "bob")
 	mustDo(t, err)

@@ -62,7 +62,7 @@ func TestALateListedOlderEventWaits(t *testing.T) {
 func TestOnlyWhatAPersonAskedForIsClaimedWhileUnpaired(t *testing.T) {
 	s := missedStore(t)
 	noClaim(t, s, ClaimRules{Now: noon(), Manual: true})
-	answers, err := s.Requeue(noon(), []string{"evt_a2", "evt_a2", "evt_none"}, "", "ann")
+	answers, err := queueByHand(s, noon(), []string{"evt_a2", "evt_a2", "evt_none"}, "ann")
 	mustDo(t, err)
 	if len(answers) != 2 || !answers[0].Queued || answers[0].Was != Missed || answers[1].Queued || answers[1].Note == "" {
 		t.Fatalf("answers %+v", answers)
@@ -145,7 +145,7 @@ func TestADeadEventBeginsAnewWhenAsked(t *testing.T) {
 	c := mustClaim(t, s, noon())
 	_, err := s.Settle(Outcome{ID: c.Event.ID, Now: noon(), Attempt: Attempt{Status: 400, Counted: true}, Status: Dead, Why: "refused"})
 	mustDo(t, err)
-	_, err = s.Requeue(noon(), []string{c.Event.ID}, "", "ann")
+	_, err = queueByHand(s, noon(), []string{c.Event.ID}, "ann")
 	mustDo(t, err)
 	again := mustClaim(t, s, noon())
 	if again.Event.ID != c.Event.ID || again.Reason != ReasonDead || again.Attempt != 2 || again.History[0].Counted {

@@ -174,7 +174,7 @@ func (m *model) byHand(t *rapid.T) {
 	delete(m.held, id)
 	switch rapid.IntRange(0, 2).Draw(t, "what") {
 	case 0:
-		_, err := m.s.Requeue(m.now, []string{id}, "", "ann")
+		_, err := queueByHand(m.s, m.now, []string{id}, "ann")
 		m.must(err)
 	case 1:
 		_, err := m.s.Ignore(m.now, []string{id}, "tired", "ann")

@@ -89,7 +89,7 @@ func TestChangesOfAStory(t *testing.T) {
 			listed(t, s, a)
 			judged(t, s, noon())
 			settled(t, s, mustClaim(t, s, noon()), Dead, noon())
-			_, err := s.Requeue(noon(), []string{"evt_a"}, "", "ann")
+			_, err := queueByHand(s, noon(), []string{"evt_a"}, "ann")
 			mustDo(t, err)
 		}, []Change{
 			{To: Settling}, {From: Settling, To: Missed}, {From: Missed, To: Replaying, Missed: true},

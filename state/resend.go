@@ -225,7 +225,8 @@ func (q *Resends) moreToQueue(t *tx, now time.Time, key []byte, held map[string]
 	return nil
 }
 
-// toQueue hands an event that is unfinished over to the ordinary queue: it is not sent twice.
+// toQueue hands an event that is unfinished over to the ordinary queue: it is not sent twice. It had not arrived, and its
+// reason stays what it was queued for.
 func (q *Resends) toQueue(t *tx, now time.Time, run Run, r *record) (moved bool, err error) {
 	if q.shadow {
 		return false, nil
@@ -241,7 +242,7 @@ func (q *Resends) toQueue(t *tx, now time.Time, run Run, r *record) (moved bool,
 	if err := t.handOver(run.ID, r); err != nil {
 		return true, err
 	}
-	_, err = t.requeue(now, requeue{who: run.Who, run: run.ID, act: run.Act, reason: ReasonForced})(t, old, changed)
+	_, err = t.requeue(now, requeue{who: run.Who, run: run.ID, act: run.Act})(t, old, changed)
 	return true, err
 }
 

@@ -155,7 +155,7 @@ func TestAForcedEventThatIsGivenUpAndNotFinished(t *testing.T) {
 	mustBeClean(t, s)
 }
 
-// What is unfinished is queued the ordinary way, and not sent twice.
+// What is unfinished is queued the ordinary way, for its own reason, and not sent twice.
 func TestAForcedEventThatIsUnfinished(t *testing.T) {
 	s := lively(t)
 	missed, seen := event("evt_m", "vid_1", "x", 5*time.Hour), event("evt_s", "vid_2", "x", 4*time.Hour)
@@ -165,7 +165,7 @@ func TestAForcedEventThatIsUnfinished(t *testing.T) {
 	resendOne(t, q, "evt_s", Seen)
 	wantRun(t, s, r.ID, 2, 1, 1, 0, 0, 0)
 	c := mustClaim(t, s, noon())
-	if c.Event.ID != "evt_m" || c.Reason != ReasonForced {
+	if c.Event.ID != "evt_m" || c.Reason != ReasonMissed {
 		t.Errorf("the ordinary queue gives %+v", c)
 	}
 	settled(t, s, c, Seen, noon())

@@ -214,17 +214,9 @@ func (t *tx) queueLeftFrom(now time.Time, run Run, stage byte, from place) (next
 		if r == nil || r.run != run.ID {
 			continue
 		}
-		if _, err := t.handOne(id, nil, t.requeue(now, requeue{who: run.Who, run: run.ID, act: run.Act, reason: run.reason()})); err != nil {
+		if _, err := t.handOne(id, nil, t.requeue(now, requeue{who: run.Who, run: run.ID, act: run.Act})); err != nil {
 			return from, false, fmt.Errorf("event %q: %w", id, err)
 		}
 	}
 	return next, more, nil
-}
-
-// reason is what the events of a run are said to be sent for; "": what each is queued for.
-func (r *Run) reason() Reason {
-	if r.Kind == RunForced {
-		return ReasonForced
-	}
-	return ""
 }
