@@ -257,7 +257,11 @@ func (t *tx) handOver(id uint64, r *record) error {
 	return errors.Join(t.put(resent, key, told.encode()), t.delete(t.sub(bucketResends, id), key))
 }
 
+// resendFlight is how an attempt of a run is noted among those under way: which run makes it, and for which event.
+func resendFlight(run uint64, id string) string { return string(appendNumber([]byte{0}, run)) + id }
+
 func (q *Resends) fly(t *tx, r *record) {
+	t.fly(resendFlight(q.id, r.id), flight{created: r.created})
 	if !q.shadow {
 		t.fly(r.id, flight{entity: heygen.HashEntity(r.entity), created: r.created})
 	}
@@ -272,6 +276,7 @@ func (q *Resends) fly(t *tx, r *record) {
 
 // land ends the flight of an event and returns it as it was claimed.
 func (q *Resends) land(t *tx, id string) *record {
+	t.land(resendFlight(q.id, id))
 	if !q.shadow {
 		t.land(id)
 	}

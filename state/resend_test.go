@@ -236,12 +236,19 @@ func TestCancelOfAForcedRun(t *testing.T) {
 	mustDo(t, err)
 	_, err = s.CancelRun(noon(), r.ID, "ann")
 	mustDo(t, err)
-	if run := wantRun(t, s, r.ID, 2, 0, 0, 0, 0, 2); run.Ended.IsZero() || run.Dropped != 2 {
+	if run := wantRun(t, s, r.ID, 2, 1, 0, 0, 0, 1); !run.Ended.IsZero() || run.Dropped != 1 {
 		t.Errorf("%+v", run)
 	}
+	if rows, _, err := s.Resending(r.ID, nil); len(rows) != 1 || rows[0].Event.ID != "evt_1" || len(rows[0].Event.Data) > 0 || err != nil {
+		t.Errorf("it keeps %+v (%v), want what is in flight without its data", rows, err)
+	}
+	mustAgree(t, s)
+	mustDo(t, s.tidyRuns(noon())) // what is in flight is left to land
 	_, err = q.Settle(Outcome{ID: "evt_1", Now: noon(), Status: Seen, Attempt: Attempt{Status: 200, Seq: c.Seq}})
 	mustDo(t, err)
-	wantRun(t, s, r.ID, 2, 0, 1, 0, 0, 1)
+	if run := wantRun(t, s, r.ID, 2, 0, 1, 0, 0, 1); run.Ended.IsZero() {
+		t.Errorf("it has not ended: %+v", run)
+	}
 	wantStatus(t, s, map[string]Status{"evt_1": Seen})
 	mustAgree(t, s)
 	run, resumed, err := s.ResumeRun(noon(), r.ID, "ann")

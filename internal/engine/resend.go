@@ -95,6 +95,9 @@ func (e *Engine) findAndSend(ctx context.Context, run state.Run, r ReplayRequest
 	defer leave()
 	plan := ReplayPlan{Run: run.ID, Kind: string(run.Kind), To: run.URL, Warning: warning}
 	if err := e.findResends(ctx, run, &plan, yield); err != nil {
+		if errors.Is(err, state.ErrRunCancelled) {
+			err = wasCancelled(run.ID)
+		}
 		return e.resendResult(run.ID, 0), explain(err)
 	}
 	rows, err := e.planResends(ctx, run, &plan)

@@ -139,6 +139,11 @@ func nothingLeft(id uint64) error {
 	return exit.Errorf(exit.Failed, "`backstop events --status dead` shows what was given up", "nothing is left of run %d", id)
 }
 
+// wasCancelled says that a run was cancelled before all that was chosen for it was found, or queued.
+func wasCancelled(id uint64) error {
+	return exit.Errorf(exit.Differences, fmt.Sprintf("`backstop replay --resume %d` goes on with it", id), "run %d was cancelled", id)
+}
+
 func resumeHint(id uint64) string {
 	return fmt.Sprintf("`backstop replay --resume %d` sends them", id)
 }
