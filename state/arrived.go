@@ -18,7 +18,11 @@ func (t *tx) arrived(now time.Time, run Run, r *record) error {
 		told := *old
 		told.attempts, told.acts = joinAttempts(old.attempts, r.attempts), addAct(old.acts, run.Act)
 		told.sent += r.sent
-		return t.finish(now, &told, ending{status: Seen, proof: Replay, at: now, why: r.why})
+		if err := t.finish(now, &told, ending{status: Seen, proof: Replay, at: now, why: r.why}); err != nil || old.status == Replaying {
+			return err
+		}
+		t.landed(old.kind, old.created, Seen, Seen) // its end alone does not tell of a replay
+		return nil
 	}
 	p := r.place()
 	l, ok, err := t.ledgerLine(p)
