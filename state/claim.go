@@ -249,7 +249,7 @@ func (t *tx) intend(r ClaimRules, id string) (*Claim, error) {
 	}
 	c := &Claim{
 		Event: rec.event(), Attempt: rec.sent + 1, Seq: seq, Reason: rec.reason, Lane: rec.lane, Why: rec.why,
-		Listed: rec.listed, History: append([]Attempt(nil), rec.attempts...),
+		Listed: rec.listed, History: rec.history(),
 	}
 	if c.Reason == "" {
 		c.Reason = ReasonMissed

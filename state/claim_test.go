@@ -151,6 +151,14 @@ func TestADeadEventBeginsAnewWhenAsked(t *testing.T) {
 	if again.Event.ID != c.Event.ID || again.Reason != ReasonDead || again.Attempt != 2 || again.History[0].Counted {
 		t.Errorf("claimed %+v", again)
 	}
+	_, err = s.Settle(Outcome{ID: c.Event.ID, Now: noon(), Attempt: Attempt{Status: 500, Counted: true, Seq: again.Seq}, Status: Replaying, Due: noon()})
+	mustDo(t, err)
+	if row := rowOf(t, s, c.Event.ID); len(row.Attempts) != 2 || !row.Attempts[0].Counted || !row.Attempts[1].Counted {
+		t.Errorf("its story is %+v: what counted is told as it was", row.Attempts)
+	}
+	if third := mustClaim(t, s, noon()); len(third.History) != 2 || third.History[0].Counted || !third.History[1].Counted {
+		t.Errorf("the third attempt follows %+v", third.History)
+	}
 	if string(again.Event.Data) != string(c.Event.Data) || len(c.Event.Data) == 0 {
 		t.Errorf("data changed from %q to %q", c.Event.Data, again.Event.Data)
 	}

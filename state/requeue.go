@@ -39,12 +39,26 @@ func (t *tx) requeue(now time.Time, q requeue) func(t *tx, old, r *record) (stri
 			r.status, r.at, r.why = Missed, now, "queued by "+q.who
 		}
 		if old.status == Dead {
-			for i := range r.attempts {
-				r.attempts[i].Counted = false
-			}
+			r.beginAnew()
 		}
 		return "", t.saveOpen(old, r)
 	}
+}
+
+// beginAnew has the attempts made so far count no more towards those after which an event is dead.
+func (r *record) beginAnew() {
+	if last := r.last(); last != nil {
+		r.since = last.Seq
+	}
+}
+
+// history gives the attempts before the next one; those from before it began anew are not counted.
+func (r *record) history() []Attempt {
+	list := slices.Clone(r.attempts)
+	for i := range list {
+		list[i].Counted = list[i].Counted && (r.since == 0 || list[i].Seq > r.since)
+	}
+	return list
 }
 
 // rememberWas notes what an event was before a person had it sent, so that this can be taken back.
