@@ -94,7 +94,7 @@ func TestAPauseThatComesMeanwhileHolds(t *testing.T) {
 		missed(t, s, eventsTo(3)...)
 		go func() {
 			time.Sleep(time.Second)
-			if err := s.Pause(time.Now(), "maintenance", "a person"); err != nil {
+			if _, err := s.Pause(time.Now(), "maintenance", "a person"); err != nil {
 				t.Error(err)
 			}
 		}()

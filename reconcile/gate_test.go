@@ -12,7 +12,7 @@ import (
 
 func TestNothingIsSent(t *testing.T) {
 	pause := func(t *testing.T, s *state.Store) {
-		if err := s.Pause(time.Now(), "upgrade", "ann"); err != nil {
+		if _, err := s.Pause(time.Now(), "upgrade", "ann"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,13 +78,13 @@ func TestResumeGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, rec := openStore(t), &target{}
 		missed(t, s, eventsTo(3)...)
-		if err := s.Pause(time.Now(), "upgrade", "ann"); err != nil {
+		if _, err := s.Pause(time.Now(), "upgrade", "ann"); err != nil {
 			t.Fatal(err)
 		}
 		r := replayerFor(s, rec)
 		stop := run(t, r)
 		time.Sleep(time.Minute)
-		if err := s.Resume(time.Now(), "ann"); err != nil {
+		if _, err := s.Resume(time.Now(), "", "ann"); err != nil {
 			t.Fatal(err)
 		}
 		r.Wake()

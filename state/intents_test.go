@@ -138,7 +138,7 @@ func intents(t *testing.T) map[string]intent {
 		}, map[string]Status{"evt_a": Seen, "evt_t": Seen}},
 		"ignore": {missed, func(s *Store) error { _, err := s.Ignore(noon(), []string{"evt_a"}, "", "ann"); return err }, map[string]Status{"evt_a": Ignored, "evt_t": Settling}},
 		"forget": {func(t *testing.T, s *Store) { mustDo(t, record(Sighting{ID: "evt_n", Proof: Report})(s)) }, func(s *Store) error {
-			_, err := s.Forget(noon(), []string{"evt_n"}, "ann")
+			_, err := s.Forget(noon(), []string{"evt_n"}, "", "ann")
 			return err
 		}, map[string]Status{"evt_n": 0}},
 		"age": {func(t *testing.T, s *Store) {

@@ -182,7 +182,7 @@ func (m *model) byHand(t *rapid.T) {
 	default:
 		was, err := m.s.Event(id)
 		m.must(err)
-		found, err := m.s.Forget(m.now, []string{id}, "ann")
+		found, err := m.s.Forget(m.now, []string{id}, "", "ann")
 		m.must(err)
 		if (len(found) == 1) != (was != nil && was.Status == Seen) {
 			t.Fatalf("forget %s found %v, and it was %+v", id, found, was)

@@ -204,7 +204,7 @@ func TestChangesOfAStory(t *testing.T) {
 			_, err := s.Record(noon(), []Sighting{{ID: "evt_a", Proof: Import}})
 			mustDo(t, err)
 			listed(t, s, a)
-			_, err = s.Forget(noon(), []string{"evt_a"}, "ann")
+			_, err = s.Forget(noon(), []string{"evt_a"}, "", "ann")
 			mustDo(t, err)
 			listed(t, s, a)
 		}, []Change{{To: Seen, Proof: Import, At: noon()}, {From: Seen}, {To: Settling}}},

@@ -165,7 +165,7 @@ func (q *Resends) intend(t *tx, rules ClaimRules, key []byte, held map[string]bo
 	}
 	r, ok := resend(key, sealed, true)
 	if !ok {
-		return nil, false, t.spoilResend(run, key)
+		return nil, false, t.spoilResend(rules.Now, run, key)
 	}
 	if r.due.After(rules.Now) || q.busy(t, r) {
 		return nil, false, nil

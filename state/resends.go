@@ -2,7 +2,6 @@ package state
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -272,10 +271,10 @@ func (t *tx) standsAt(e heygen.Event) (Status, error) {
 }
 
 // spoilResend moves a damaged event of a run to the quarantine: it was not sent, and only the listing has it now.
-func (t *tx) spoilResend(r Run, key []byte) error {
+func (t *tx) spoilResend(now time.Time, r Run, key []byte) error {
 	if err := t.spoil(t.sub(bucketResends, r.ID), key, placeOf(key).id); err != nil {
 		return err
 	}
 	r.Waiting, r.Left = r.Waiting-1, r.Left+1
-	return errors.Join(t.endRun(time.Now(), r))
+	return t.endRun(now, r)
 }

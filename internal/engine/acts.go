@@ -60,7 +60,7 @@ func holdOf(r state.Receiver) *Hold {
 // Pause stops replaying until Resume; walks go on. It tells what held it
 // before, nil where nothing did; the newest word stands.
 func (e *Engine) Pause(why, who string) (*Hold, error) {
-	was, err := e.store.PauseOver(e.Now(), why, who)
+	was, err := e.store.Pause(e.Now(), why, who)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -71,7 +71,7 @@ func (e *Engine) Pause(why, who string) (*Hold, error) {
 // Resume starts replaying again, and tells what held it; nil where nothing
 // did.
 func (e *Engine) Resume(why, who string) (*Hold, error) {
-	was, err := e.store.ResumeFrom(e.Now(), why, who)
+	was, err := e.store.Resume(e.Now(), why, who)
 	if err != nil {
 		return nil, explain(err)
 	}
