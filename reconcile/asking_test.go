@@ -58,9 +58,7 @@ func TestTwoDrainsShareTheirQuestions(t *testing.T) {
 		for i := 600; i < 700; i++ {
 			ids = append(ids, fmt.Sprintf("evt_%03d", i))
 		}
-		if _, err := s.Requeue(time.Now(), ids, "", "a person"); err != nil {
-			t.Fatal(err)
-		}
+		askFor(t, s, ids...)
 		r := replayerFor(s, rec, asks(o))
 		ctx, cancel := context.WithCancel(t.Context())
 		ran := make(chan error)
@@ -96,7 +94,7 @@ func TestAPauseThatComesMeanwhileHolds(t *testing.T) {
 		missed(t, s, eventsTo(3)...)
 		go func() {
 			time.Sleep(time.Second)
-			if err := s.Pause(time.Now(), "maintenance", "a person"); err != nil {
+			if _, err := s.Pause(time.Now(), "maintenance", "a person"); err != nil {
 				t.Error(err)
 			}
 		}()

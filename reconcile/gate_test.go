@@ -12,7 +12,7 @@ import (
 
 func TestNothingIsSent(t *testing.T) {
 	pause := func(t *testing.T, s *state.Store) {
-		if err := s.Pause(time.Now(), "upgrade", "ann"); err != nil {
+		if _, err := s.Pause(time.Now(), "upgrade", "ann"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,13 +78,13 @@ func TestResumeGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, rec := openStore(t), &target{}
 		missed(t, s, eventsTo(3)...)
-		if err := s.Pause(time.Now(), "upgrade", "ann"); err != nil {
+		if _, err := s.Pause(time.Now(), "upgrade", "ann"); err != nil {
 			t.Fatal(err)
 		}
 		r := replayerFor(s, rec)
 		stop := run(t, r)
 		time.Sleep(time.Minute)
-		if err := s.Resume(time.Now(), "ann"); err != nil {
+		if _, err := s.Resume(time.Now(), "", "ann"); err != nil {
 			t.Fatal(err)
 		}
 		r.Wake()
@@ -100,12 +100,10 @@ func TestUnpairedSendsWhatAPersonAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, rec := openAt(t, filepath.Join(t.TempDir(), "unpaired.db")), &target{}
 		missed(t, s, eventsTo(3)...)
-		if _, err := s.Requeue(time.Now(), []string{"evt_001"}, state.ReasonForced, "ann"); err != nil {
-			t.Fatal(err)
-		}
+		askFor(t, s, "evt_001")
 		d := drain(t, replayerFor(s, rec))
 		posts := rec.all()
-		if d.Sent != 1 || len(posts) != 1 || posts[0].id != "evt_001" || posts[0].headers.Get("X-Backstop-Reason") != "forced" {
+		if d.Sent != 1 || len(posts) != 1 || posts[0].id != "evt_001" || posts[0].headers.Get("X-Backstop-Reason") != "missed" {
 			t.Errorf("%+v, %+v", d, posts)
 		}
 	})
@@ -115,9 +113,7 @@ func TestDrainManualSendsNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, rec := openStore(t), &target{}
 		missed(t, s, eventsTo(3)...)
-		if _, err := s.Requeue(time.Now(), []string{"evt_002"}, "", "ann"); err != nil {
-			t.Fatal(err)
-		}
+		askFor(t, s, "evt_002")
 		d, err := replayerFor(s, rec).DrainManual(t.Context(), false)
 		if posts := rec.all(); err != nil || d.Sent != 1 || d.Waiting != 2 || len(posts) != 1 || posts[0].id != "evt_002" {
 			t.Errorf("%+v, %v, %+v", d, err, posts)
@@ -134,9 +130,7 @@ func TestDrainManualProbesOnceAtOnce(t *testing.T) {
 		missed(t, s, events...)
 		r := replayerFor(s, rec)
 		rec.answer = func(int, string) (int, error) { return 401, nil }
-		if _, err := s.Requeue(time.Now(), []string{"evt_001", "evt_002", "evt_003"}, "", "ann"); err != nil {
-			t.Fatal(err)
-		}
+		askFor(t, s, "evt_001", "evt_002", "evt_003")
 		for _, probe := range []bool{true, false, true} {
 			before := len(rec.all())
 			if _, err := r.DrainManual(t.Context(), probe); err != nil {

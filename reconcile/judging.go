@@ -187,7 +187,7 @@ func (j *Judging) mismatch(now time.Time, sum *Judged) error {
 	if receiver := j.store.Receiver(); receiver.Paused != "" || receiver.Overruled {
 		return nil
 	}
-	if err := j.store.Pause(now, sum.Mismatch, state.PausedByBackstop); err != nil {
+	if err := j.store.PauseItself(now, sum.Mismatch); err != nil {
 		return fmt.Errorf("pause replaying: %w", err)
 	}
 	j.log.Warn("replaying paused: reported ids match nothing that is listed", "unlisted", unlisted)

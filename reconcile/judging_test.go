@@ -155,7 +155,7 @@ func TestMismatchPausesOnce(t *testing.T) {
 		if n := strings.Count(logged.String(), "level=WARN"); n != 1 {
 			t.Errorf("%d warnings:\n%s", n, &logged)
 		}
-		if err := s.Resume(time.Now(), "ann"); err != nil {
+		if _, err := s.Resume(time.Now(), "", "ann"); err != nil {
 			t.Fatal(err)
 		}
 		for _, j := range []*Judging{j, NewJudging(s, nil, judgePolicy(), nil)} { // the second as of the next process

@@ -324,10 +324,21 @@ func (r *Replayer) settle(q Queue, c *state.Claim, a Answer) (state.Status, erro
 		return 0, fmt.Errorf("settle replay of %s: %w", c.Event.ID, err)
 	}
 	if status == state.Dead && out.Status == state.Dead { // else it was before, and a cancel took its replay back
-		r.log.Warn("event is dead: it waits for a person, see backstop explain", "event_id", c.Event.ID, "reason", out.Why)
+		r.log.Warn(r.givenUp(q), "event_id", c.Event.ID, "reason", out.Why)
 	}
 	r.edges(c.Event.ID, before, out, a, now)
 	return status, nil
+}
+
+// givenUp is what the log says of an event that was sent for the last time.
+func (r *Replayer) givenUp(q Queue) string {
+	switch {
+	case r.store == nil:
+		return "a shadow replay was given up, the event stands as it was"
+	case q != r.home:
+		return "a forced replay was given up, the event stands as it was: see backstop explain"
+	}
+	return "event is dead: it waits for a person, see backstop explain"
 }
 
 // edges takes in what the answer says of the receiver, and logs when it stops
@@ -350,8 +361,8 @@ func (r *Replayer) edges(id string, before state.Receiver, out state.Outcome, a 
 	}
 }
 
-// waiting counts the events that are left to be sent by themselves.
-func (r *Replayer) waiting() int {
-	counts := r.home.Counts()
+// waiting counts the events of a queue that are left to be sent by themselves.
+func (r *Replayer) waiting(q Queue) int {
+	counts := q.Counts()
 	return int(counts.Status[state.Missed] + counts.Status[state.Replaying] - counts.Withheld)
 }

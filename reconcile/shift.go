@@ -233,7 +233,7 @@ func (s *shift) log() {
 	if now.Seen == was.Seen && now.Dead == was.Dead {
 		level = slog.LevelDebug // an outage tells of its beginning and its end, not of each attempt
 	}
-	s.r.log.Log(context.Background(), level, "replayed", "sent", now.Sent-was.Sent, "seen", now.Seen-was.Seen, "dead", now.Dead-was.Dead, "waiting", s.r.waiting())
+	s.r.log.Log(context.Background(), level, "replayed", "sent", now.Sent-was.Sent, "seen", now.Seen-was.Seen, "dead", now.Dead-was.Dead, "waiting", s.r.waiting(s.r.queue(s.by)))
 }
 
 // report sums the shift up.
@@ -243,7 +243,7 @@ func (s *shift) report() Drained {
 	sum := s.drained
 	sum.Next = s.next
 	s.mu.Unlock()
-	if sum.Waiting = s.r.waiting(); sum.Waiting == 0 {
+	if sum.Waiting = s.r.waiting(s.r.queue(s.by)); sum.Waiting == 0 {
 		sum.Next = time.Time{}
 	}
 	sum.Paused = s.r.Paused()

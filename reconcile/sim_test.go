@@ -196,6 +196,18 @@ func missed(t *testing.T, s *state.Store, events ...heygen.Event) Judged {
 	return judged
 }
 
+// askFor has a person ask for events by their ids.
+func askFor(t *testing.T, s *state.Store, ids ...string) {
+	t.Helper()
+	run, err := s.BeginRun(time.Now(), state.Run{Kind: state.RunReplay, Who: "ann", What: "a test"}, ids)
+	if err == nil {
+		_, _, err = s.QueueRun(time.Now(), run.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func replayerFor(s *state.Store, r http.RoundTripper, change ...func(*ReplayOptions)) *Replayer {
 	o := ReplayOptions{
 		URL: "https://receiver.example/hook?token=secret", Transport: r, Concurrency: 4, Rate: 5, Timeout: 10 * time.Second,

@@ -189,6 +189,17 @@ func (t *tx) putAct(b *bbolt.Bucket, seq uint64, at time.Time, a ManualAct) erro
 	return t.put(b, appendNumber(nil, seq), append(appendTime(nil, at), story...))
 }
 
+// countAct notes of how many events an act is, once that is known.
+func (t *tx) countAct(seq uint64, n int, ids []string) error {
+	b, key := t.bucket(bucketActs), appendNumber(nil, seq)
+	a, ok, err := readAct(key, b.Get(key))
+	if err != nil || !ok {
+		return err
+	}
+	a.N, a.IDs = n, ids
+	return t.putAct(b, a.Seq, a.At, a)
+}
+
 // widenAct adds events to an act that goes on, where it is the same person's; false where it is not, or is gone.
 func (t *tx) widenAct(more ManualAct) (bool, error) {
 	b, key := t.bucket(bucketActs), appendNumber(nil, more.Seq)

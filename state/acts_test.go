@@ -95,7 +95,7 @@ func TestAnEventTellsItsActs(t *testing.T) {
 	s := mustOpen(t, o)
 	listed(t, s, event("evt_a", "vid_1", "x", time.Hour), event("evt_b", "vid_2", "x", time.Hour))
 	judged(t, s, noon())
-	_, err := s.Requeue(noon(), []string{"evt_a", "evt_b"}, "", "ann")
+	_, err := queueByHand(s, noon(), []string{"evt_a", "evt_b"}, "ann")
 	mustDo(t, err)
 	_, err = s.Ignore(noon(), []string{"evt_a"}, "told the customer", "bob")
 	mustDo(t, err)
@@ -105,7 +105,7 @@ func TestAnEventTellsItsActs(t *testing.T) {
 	if seq != 3 {
 		t.Errorf("the import is act %d, want 3", seq)
 	}
-	_, err = s.Forget(noon(), []string{"evt_unlisted"}, "ann")
+	_, err = s.Forget(noon(), []string{"evt_unlisted"}, "", "ann")
 	mustDo(t, err)
 	mustClose(t, s)
 
@@ -186,24 +186,24 @@ func TestABackfillIsAnAct(t *testing.T) {
 // The newest word of a person stands; backstop's own never replaces it.
 func TestPausingOverAPause(t *testing.T) {
 	s := mustOpen(t, optionsIn(t))
-	was, err := s.PauseOver(noon(), "deploy", "ann")
+	was, err := s.Pause(noon(), "deploy", "ann")
 	mustDo(t, err)
 	if was.Paused != "" {
 		t.Errorf("it replaced %+v", was)
 	}
-	mustDo(t, s.Pause(noon(), "ids do not match", PausedByBackstop))
-	was, err = s.PauseOver(noon().Add(time.Minute), "still", "bob")
+	mustDo(t, s.PauseItself(noon(), "ids do not match"))
+	was, err = s.Pause(noon().Add(time.Minute), "still", "bob")
 	mustDo(t, err)
 	now := s.Receiver()
 	if was.Paused != "deploy" || was.PausedBy != "ann" || now.Paused != "still" || now.PausedBy != "bob" {
 		t.Errorf("%+v replaced %+v", now, was)
 	}
-	was, err = s.ResumeFrom(noon(), "done", "ann")
+	was, err = s.Resume(noon(), "done", "ann")
 	mustDo(t, err)
 	if was.PausedBy != "bob" || s.Receiver().Paused != "" {
 		t.Errorf("resumed from %+v", was)
 	}
-	if was, err = s.ResumeFrom(noon(), "", "ann"); err != nil || was.Paused != "" {
+	if was, err = s.Resume(noon(), "", "ann"); err != nil || was.Paused != "" {
 		t.Errorf("resumed again from %+v, %v", was, err)
 	}
 	want := []string{"3 ann resume 0 done", "2 bob pause 0 still", "1 ann pause 0 deploy"}

@@ -18,7 +18,11 @@ func (t *tx) arrived(now time.Time, run Run, r *record) error {
 		told := *old
 		told.attempts, told.acts = joinAttempts(old.attempts, r.attempts), addAct(old.acts, run.Act)
 		told.sent += r.sent
-		return t.finish(now, &told, ending{status: Seen, proof: Replay, at: now, why: r.why})
+		if err := t.finish(now, &told, ending{status: Seen, proof: Replay, at: now, why: r.why}); err != nil || old.status == Replaying {
+			return err
+		}
+		t.landed(old.kind, old.created, Seen, Seen) // its end alone does not tell of a replay
+		return nil
 	}
 	p := r.place()
 	l, ok, err := t.ledgerLine(p)
@@ -41,18 +45,49 @@ func (t *tx) arrivedAgain(now time.Time, run Run, r *record, l line) error {
 		l.status, l.proof, l.at = Seen, Replay, now
 		l.flags &^= flagTwin | flagContent
 	}
+	if err := t.tell(run, r); err != nil {
+		return err
+	}
+	l.flags |= flagDetails
+	t.landed(t.typeName(l.kind), p.created, l.status, Seen)
+	return t.putLine(now, p, &before, l)
+}
+
+// refused adds the attempts of a forced run that gave an event up to the event's story; the event stands as it did. Of one
+// that the state knows only from a report, or not at all, only the run tells.
+func (t *tx) refused(now time.Time, run Run, r *record) error {
+	old, changed, err := t.reopen(r.id)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		changed.attempts, changed.acts = joinAttempts(old.attempts, uncounted(r.attempts)), addAct(old.acts, run.Act)
+		changed.sent += r.sent
+		return t.saveOpen(old, changed)
+	}
+	p := r.place()
+	l, ok, err := t.ledgerLine(p)
+	if !ok || err != nil {
+		return err
+	}
+	if err := t.tell(run, r); err != nil {
+		return err
+	}
+	before := l
+	l.flags |= flagDetails
+	return t.putLine(now, p, &before, l)
+}
+
+// tell adds what a forced run did to the story of a finished event.
+func (t *tx) tell(run Run, r *record) error {
+	p := r.place()
 	d := t.storyAt(p)
 	if d.sent > 0 || len(d.attempts) == 0 { // else it was not noted how many there were
 		d.sent += r.sent
 	}
 	d.attempts, d.acts = joinAttempts(d.attempts, r.attempts), addAct(d.acts, run.Act)
 	d.created, d.entity = cmp.Or(d.created, r.createdText), cmp.Or(d.entity, r.entity)
-	if err := t.putStory(p, d); err != nil {
-		return err
-	}
-	l.flags |= flagDetails
-	t.landed(t.typeName(l.kind), p.created, l.status, Seen)
-	return t.putLine(now, p, &before, l)
+	return t.putStory(p, d)
 }
 
 // arrivedFirst makes the ledger line of an event that had none.
@@ -72,8 +107,21 @@ func (t *tx) arrivedFirst(now time.Time, run Run, r *record) error {
 	return t.putLine(now, r.place(), nil, l)
 }
 
+// uncounted gives attempts that don't count towards those after which an event is dead.
+func uncounted(list []Attempt) []Attempt {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Counted = false
+	}
+	return list
+}
+
+// joinAttempts adds attempts that were made later. One that a crash has left open ends with it.
 func joinAttempts(list, more []Attempt) []Attempt {
 	list = slices.Clone(list)
+	if n := len(list); n > 0 && list[n-1].Open {
+		list[n-1].Open, list[n-1].Error = false, interrupted
+	}
 	for _, a := range more {
 		list = addAttempt(list, a)
 	}

@@ -64,7 +64,7 @@ func (r ClaimRules) next(attempt int) time.Duration {
 // way in this process; where only manual events are claimed, only manual ones hold. Withheld events are never claimed and hold
 // nobody. Recorders are read again in the
 // transaction: an event with proof becomes seen, and the next one is tried. A nil Claim says that nothing is due; wait is
-// then the time until something is, 0 when nothing waits (Settle, Requeue and Decide may change that at any time).
+// then the time until something is, 0 when nothing waits (Settle, QueueRun and Decide may change that at any time).
 //
 // A crash after the commit leaves an open attempt: the next start finds the event due at the time that was written with it,
 // asks the recorders again, and sends the same id. At most those in flight are sent twice.
@@ -249,7 +249,7 @@ func (t *tx) intend(r ClaimRules, id string) (*Claim, error) {
 	}
 	c := &Claim{
 		Event: rec.event(), Attempt: rec.sent + 1, Seq: seq, Reason: rec.reason, Lane: rec.lane, Why: rec.why,
-		Listed: rec.listed, History: append([]Attempt(nil), rec.attempts...),
+		Listed: rec.listed, History: rec.history(),
 	}
 	if c.Reason == "" {
 		c.Reason = ReasonMissed
@@ -260,7 +260,7 @@ func (t *tx) intend(r ClaimRules, id string) (*Claim, error) {
 	if rec.status != Replaying {
 		rec.status, rec.at = Replaying, r.Now
 	}
-	t.fly(id, flight{entity: old.entry().entity, created: old.created, forced: old.reason == ReasonForced})
+	t.fly(id, flight{entity: old.entry().entity, created: old.created})
 	return c, t.saveOpen(old, rec)
 }
 

@@ -62,7 +62,7 @@ func TestALateListedOlderEventWaits(t *testing.T) {
 func TestOnlyWhatAPersonAskedForIsClaimedWhileUnpaired(t *testing.T) {
 	s := missedStore(t)
 	noClaim(t, s, ClaimRules{Now: noon(), Manual: true})
-	answers, err := s.Requeue(noon(), []string{"evt_a2", "evt_a2", "evt_none"}, "", "ann")
+	answers, err := queueByHand(s, noon(), []string{"evt_a2", "evt_a2", "evt_none"}, "ann")
 	mustDo(t, err)
 	if len(answers) != 2 || !answers[0].Queued || answers[0].Was != Missed || answers[1].Queued || answers[1].Note == "" {
 		t.Fatalf("answers %+v", answers)
@@ -145,11 +145,19 @@ func TestADeadEventBeginsAnewWhenAsked(t *testing.T) {
 	c := mustClaim(t, s, noon())
 	_, err := s.Settle(Outcome{ID: c.Event.ID, Now: noon(), Attempt: Attempt{Status: 400, Counted: true}, Status: Dead, Why: "refused"})
 	mustDo(t, err)
-	_, err = s.Requeue(noon(), []string{c.Event.ID}, "", "ann")
+	_, err = queueByHand(s, noon(), []string{c.Event.ID}, "ann")
 	mustDo(t, err)
 	again := mustClaim(t, s, noon())
 	if again.Event.ID != c.Event.ID || again.Reason != ReasonDead || again.Attempt != 2 || again.History[0].Counted {
 		t.Errorf("claimed %+v", again)
+	}
+	_, err = s.Settle(Outcome{ID: c.Event.ID, Now: noon(), Attempt: Attempt{Status: 500, Counted: true, Seq: again.Seq}, Status: Replaying, Due: noon()})
+	mustDo(t, err)
+	if row := rowOf(t, s, c.Event.ID); len(row.Attempts) != 2 || !row.Attempts[0].Counted || !row.Attempts[1].Counted {
+		t.Errorf("its story is %+v: what counted is told as it was", row.Attempts)
+	}
+	if third := mustClaim(t, s, noon()); len(third.History) != 2 || third.History[0].Counted || !third.History[1].Counted {
+		t.Errorf("the third attempt follows %+v", third.History)
 	}
 	if string(again.Event.Data) != string(c.Event.Data) || len(c.Event.Data) == 0 {
 		t.Errorf("data changed from %q to %q", c.Event.Data, again.Event.Data)

@@ -240,11 +240,11 @@ func TestARemovedOrReplacedFileLatches(t *testing.T) {
 // changes are all writes of this half of the package; each is failed in both ways.
 func changes() map[string]func(s *Store) error {
 	return map[string]func(s *Store) error{
-		"baseline":   func(s *Store) error { _, err := s.SetBaseline(noon()); return err },
-		"paired":     func(s *Store) error { return s.SetPaired() },
-		"pause":      func(s *Store) error { return s.Pause(noon(), "tests", "a tester") },
-		"act":        func(s *Store) error { return s.Act(noon(), "a tester", "replay", 3) },
-		"pause over": func(s *Store) error { _, err := s.PauseOver(noon(), "tests", "a tester"); return err },
+		"baseline":     func(s *Store) error { _, err := s.SetBaseline(noon()); return err },
+		"paired":       func(s *Store) error { return s.SetPaired() },
+		"pause itself": func(s *Store) error { return s.PauseItself(noon(), "tests") },
+		"act":          func(s *Store) error { return s.Act(noon(), "a tester", "replay", 3) },
+		"pause":        func(s *Store) error { _, err := s.Pause(noon(), "tests", "a tester"); return err },
 		"import": func(s *Store) error {
 			_, _, err := s.Import(noon(), []Sighting{{ID: "evt_i", Proof: Import}}, ManualAct{Who: "a tester", What: "seen add"})
 			return err

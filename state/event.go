@@ -88,6 +88,7 @@ type record struct {
 	was         Status   // what it was before a person had it sent; 0: nobody had
 	wasWhy      string   // the reason of that
 	wasWithheld bool
+	since       uint64 // the Seq of the last attempt from before it began anew: those up to it count no more
 	data        []byte
 }
 
@@ -157,6 +158,7 @@ func (r *record) encode() []byte {
 	h = append(h, byte(r.was))
 	h = appendText(h, r.wasWhy)
 	h = appendBool(h, r.wasWithheld)
+	h = binary.AppendUvarint(h, r.since)
 	b := make([]byte, 0, 5+len(h)+len(r.data))
 	b = append(b, recordVersion)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(h)))
@@ -189,6 +191,7 @@ func decodeRecord(id string, b []byte, withData bool) (*record, error) {
 	r.withheld = h.one() != 0
 	r.run, r.acts = h.uvarint(), h.uvarints()
 	r.was, r.wasWhy, r.wasWithheld = Status(h.one()), h.text(), h.one() != 0
+	r.since = h.uvarint()
 	if withData {
 		r.data = bytes.Clone(b[n:])
 	}

@@ -6,15 +6,10 @@ import (
 )
 
 // Forget drops what is known of the receiver having some ids, and returns those of which something was known. Listed ones
-// are judged anew when a walk lists them again; a twin that waits is judged by itself.
+// are judged anew when a walk lists them again; a twin that waits is judged by itself. why is the person's reason; "": none.
 //
 // A crash before the commit leaves all as it was.
-func (s *Store) Forget(now time.Time, ids []string, who string) (found []string, err error) {
-	return s.ForgetFor(now, ids, "", who)
-}
-
-// ForgetFor is Forget with a person's reason.
-func (s *Store) ForgetFor(now time.Time, ids []string, why, who string) (found []string, err error) {
+func (s *Store) Forget(now time.Time, ids []string, why, who string) (found []string, err error) {
 	ids = unique(ids)
 	places, err := s.locate(ids)
 	if err != nil {

@@ -98,7 +98,8 @@ func liveTheStory(t *testing.T, s *Store) {
 	mustDo(t, err)
 	mustDo(t, attemptStory(s, "evt-replayed", 200, Seen), attemptStory(s, "evt-dead", 422, Dead))
 	_, err = s.Ignore(noon(), []string{"evt-ignored"}, "not wanted", "a tester")
-	mustDo(t, err, s.Pause(noon(), "for the tests", "a tester"), s.NotePass(Pass{Kind: "poll", Start: noon(), End: noon(), Listed: 7, Complete: true}))
+	_, paused := s.Pause(noon(), "for the tests", "a tester")
+	mustDo(t, err, paused, s.NotePass(Pass{Kind: "poll", Start: noon(), End: noon(), Listed: 7, Complete: true}))
 	mustDo(t, s.update(true, func(t *tx) error {
 		return t.setCheckpoint(heygen.Query{Type: "avatar_video.fail"}, Sweep, Checkpoint{Segments: []Segment{{Start: noon(), Token: "more", Limit: 10}}})
 	}))

@@ -131,14 +131,14 @@ func intents(t *testing.T) map[string]intent {
 		"record":               {missed, record(Sighting{ID: "evt_a", Proof: Report}, Sighting{ID: "evt_new", Proof: Tap}), map[string]Status{"evt_a": Seen, "evt_t": Seen, "evt_new": Seen}},
 		"record a push":        {missed, record(Sighting{Fact: factOf(t, a), Proof: Report}), map[string]Status{"evt_a": Seen, "evt_t": Seen}},
 		"import":               {missed, record(Sighting{ID: "evt_z", Proof: Import}, Sighting{ID: "evt_y", Proof: Import}), map[string]Status{"evt_y": Seen, "evt_z": Seen}},
-		"requeue":              {missed, func(s *Store) error { _, err := s.Requeue(noon(), []string{"evt_a"}, "", "ann"); return err }, map[string]Status{"evt_a": Missed}},
+		"requeue":              {missed, func(s *Store) error { _, err := queueByHand(s, noon(), []string{"evt_a"}, "ann"); return err }, map[string]Status{"evt_a": Missed}},
 		"import by hand": {missed, func(s *Store) error {
 			_, _, err := s.Import(noon(), []Sighting{{ID: "evt_a", Proof: Import}}, ManualAct{Who: "ann", What: "seen add"})
 			return err
 		}, map[string]Status{"evt_a": Seen, "evt_t": Seen}},
 		"ignore": {missed, func(s *Store) error { _, err := s.Ignore(noon(), []string{"evt_a"}, "", "ann"); return err }, map[string]Status{"evt_a": Ignored, "evt_t": Settling}},
 		"forget": {func(t *testing.T, s *Store) { mustDo(t, record(Sighting{ID: "evt_n", Proof: Report})(s)) }, func(s *Store) error {
-			_, err := s.Forget(noon(), []string{"evt_n"}, "ann")
+			_, err := s.Forget(noon(), []string{"evt_n"}, "", "ann")
 			return err
 		}, map[string]Status{"evt_n": 0}},
 		"age": {func(t *testing.T, s *Store) {

@@ -77,7 +77,7 @@ func TestAForgottenPushAccountsForNothing(t *testing.T) {
 	s := lively(t)
 	a := event("evt_a", "vid_1", "x", time.Hour)
 	mustDo(t, errorOf(s.Record(noon(), []Sighting{{ID: "hdr_1", Fact: factOf(t, a), Proof: Tap}})))
-	_, err := s.Forget(noon(), []string{"hdr_1"}, "a tester")
+	_, err := s.Forget(noon(), []string{"hdr_1"}, "", "a tester")
 	mustDo(t, err)
 	listed(t, s, a)
 	judged(t, s, noon())

@@ -147,20 +147,11 @@ func (s *Store) Receiver() Receiver { return s.settings().receiver.clone() }
 // PausedByBackstop is who paused, or cancelled a run, where no person did.
 const PausedByBackstop = "backstop"
 
-// Pause stops replaying until Resume. Pausing what is paused keeps the older reason.
-func (s *Store) Pause(now time.Time, why, who string) error {
-	return s.receiverAct("pause replaying", func(t *tx, r *Receiver) error {
-		if r.Paused != "" {
-			return nil
-		}
-		return t.pause(now, r, why, who)
-	})
-}
-
-// PauseOver is a Pause by a person, whose word replaces an earlier one. was is the receiver as it was known before.
+// Pause stops replaying until Resume, because a person says so: the newest word of a person stands. was is the receiver as it
+// was known before.
 //
 // A crash before the commit leaves replaying as it was; the person has no answer and asks again.
-func (s *Store) PauseOver(now time.Time, why, who string) (was Receiver, err error) {
+func (s *Store) Pause(now time.Time, why, who string) (was Receiver, err error) {
 	err = s.receiverAct("pause replaying", func(t *tx, r *Receiver) error {
 		was = r.clone()
 		return t.pause(now, r, why, who)
@@ -168,20 +159,24 @@ func (s *Store) PauseOver(now time.Time, why, who string) (was Receiver, err err
 	return was, err
 }
 
+// PauseItself is a Pause by backstop, which leaves an earlier one as it is.
+func (s *Store) PauseItself(now time.Time, why string) error {
+	return s.receiverAct("pause replaying", func(t *tx, r *Receiver) error {
+		if r.Paused != "" {
+			return nil
+		}
+		return t.pause(now, r, why, PausedByBackstop)
+	})
+}
+
 func (t *tx) pause(now time.Time, r *Receiver, why, who string) error {
 	r.Paused, r.PausedAt, r.PausedBy = why, now.UTC(), who
 	return t.noteAct(now, ManualAct{Who: who, What: "pause", Why: why})
 }
 
-// Resume starts replaying again, also after the receiver was found misconfigured: who resumes says that it was seen to.
-func (s *Store) Resume(now time.Time, who string) error {
-	_, err := s.ResumeFrom(now, "", who)
-	return err
-}
-
-// ResumeFrom is a Resume with a reason. was is the receiver as it was known before; where it was neither paused nor
-// misconfigured there was nothing to do.
-func (s *Store) ResumeFrom(now time.Time, why, who string) (was Receiver, err error) {
+// Resume starts replaying again, also after the receiver was found misconfigured: who resumes says that it was seen to. was is
+// the receiver as it was known before; where it was neither paused nor misconfigured there was nothing to do.
+func (s *Store) Resume(now time.Time, why, who string) (was Receiver, err error) {
 	err = s.receiverAct("resume replaying", func(t *tx, r *Receiver) error {
 		was = r.clone()
 		if r.Paused == "" && r.Misconfigured == "" {

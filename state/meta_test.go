@@ -55,7 +55,7 @@ func TestTheReceiversRecordIsKept(t *testing.T) {
 	if diff := cmp.Diff(learned, s.Receiver()); diff != "" {
 		t.Errorf("a copy shares memory: %s", diff)
 	}
-	mustDo(t, s.Pause(noon(), "twenty reported ids were never listed", "backstop"), s.Pause(noon(), "again", "a tester"))
+	mustDo(t, s.PauseItself(noon(), "twenty reported ids were never listed"), s.PauseItself(noon(), "again"))
 	// The outcome of what was under way when a person paused does not resume.
 	mustDo(t, s.update(false, func(t *tx) error { return t.setReceiver(learned) }))
 	mustClose(t, s)
@@ -66,7 +66,10 @@ func TestTheReceiversRecordIsKept(t *testing.T) {
 	if diff := cmp.Diff(want, s.Receiver()); diff != "" {
 		t.Errorf("paused and opened again: %s", diff)
 	}
-	mustDo(t, s.Resume(noon(), "a tester"), s.Resume(noon(), "a tester"))
+	for range 2 {
+		_, err := s.Resume(noon(), "", "a tester")
+		mustDo(t, err)
+	}
 	if diff := cmp.Diff(Receiver{OKSeq: 7, OKID: "e7", OKAt: noon(), Overruled: true}, s.Receiver()); diff != "" {
 		t.Errorf("resumed: %s", diff)
 	}

@@ -174,7 +174,7 @@ func (m *model) byHand(t *rapid.T) {
 	delete(m.held, id)
 	switch rapid.IntRange(0, 2).Draw(t, "what") {
 	case 0:
-		_, err := m.s.Requeue(m.now, []string{id}, "", "ann")
+		_, err := queueByHand(m.s, m.now, []string{id}, "ann")
 		m.must(err)
 	case 1:
 		_, err := m.s.Ignore(m.now, []string{id}, "tired", "ann")
@@ -182,7 +182,7 @@ func (m *model) byHand(t *rapid.T) {
 	default:
 		was, err := m.s.Event(id)
 		m.must(err)
-		found, err := m.s.Forget(m.now, []string{id}, "ann")
+		found, err := m.s.Forget(m.now, []string{id}, "", "ann")
 		m.must(err)
 		if (len(found) == 1) != (was != nil && was.Status == Seen) {
 			t.Fatalf("forget %s found %v, and it was %+v", id, found, was)

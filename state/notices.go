@@ -163,11 +163,9 @@ func (t *tx) tellDead(kind string, created, now time.Time) {
 	t.news = append(t.news, happened{dead: true, kind: kind, created: created, at: now})
 }
 
-// tellReplayed counts an event that the receiver took from us. What a person forced had arrived before.
-func (t *tx) tellReplayed(kind string, created, now time.Time, forced bool) {
-	if !forced {
-		t.news = append(t.news, happened{kind: kind, created: created, at: now})
-	}
+// tellReplayed counts an event that the receiver took from us. What a forced run sent that had arrived is none.
+func (t *tx) tellReplayed(kind string, created, now time.Time) {
+	t.news = append(t.news, happened{kind: kind, created: created, at: now})
 }
 
 // writeNews counts what happened, where somebody is told of it.

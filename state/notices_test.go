@@ -72,34 +72,38 @@ func TestNoticesAgreeWithTheEventsAfterAFailedCommit(t *testing.T) {
 	}
 }
 
-// What a person has sent although it had arrived is no news, also where the receiver reports it before it answers.
+// What a person has sent although it had arrived is no news; what a forced run finds unfinished had not, also where the
+// receiver reports it before it answers.
 func TestForcedReplaysAreNotCounted(t *testing.T) {
 	s := pairedStore(t, optionsIn(t))
-	mustDo(t, s.ChangeNotices(func(*Notices) {}))
-	for _, reported := range []bool{false, true} {
-		id := fmt.Sprintf("evt_%v", reported)
-		listed(t, s, event(id, "vid-"+id, id, time.Hour))
-		judged(t, s, noon())
-		_, err := s.Requeue(noon(), []string{id}, ReasonForced, "ann")
-		mustDo(t, err)
-		c := mustClaim(t, s, noon())
-		if reported {
-			_, err := s.Record(noon(), []Sighting{{ID: id, Proof: Report}})
-			mustDo(t, err)
-		}
-		settled(t, s, c, Seen, noon())
-	}
+	_, err := s.SetBaseline(noon().Add(-24 * time.Hour))
+	mustDo(t, err, s.ChangeNotices(func(*Notices) {}))
+	seen := event("evt_seen", "vid_s", "x", time.Hour)
+	_, err = s.Record(noon(), []Sighting{{ID: "evt_seen", Proof: Report}})
+	mustDo(t, err)
+	listed(t, s, seen)
+	_, q := mustFind(t, s, RunForced, seen)
+	resendOne(t, q, "evt_seen", Seen)
 	if got := s.Notices().Replayed.Count; got != 0 {
 		t.Errorf("%d are counted", got)
 	}
-	// The same without force is.
-	id := "evt_missed"
-	c := claimOne(t, s, id)
-	_, err := s.Record(noon(), []Sighting{{ID: id, Proof: Report}})
-	mustDo(t, err)
-	settled(t, s, c, Seen, noon())
-	if got := s.Notices().Replayed.Count; got != 1 {
-		t.Errorf("%d are counted, want the one that was missed", got)
+	for i, reported := range []bool{false, true} {
+		e := event(fmt.Sprintf("evt_%v", reported), fmt.Sprintf("vid_%v", reported), "x", time.Hour)
+		listed(t, s, e)
+		judged(t, s, noon())
+		_, q := mustFind(t, s, RunForced, e)
+		if c, _, err := q.Claim(ClaimRules{Now: noon()}); c != nil || err != nil {
+			t.Fatalf("the run sends %v itself (%v)", c, err)
+		}
+		c := mustClaim(t, s, noon())
+		if reported {
+			_, err := s.Record(noon(), []Sighting{{ID: e.ID, Proof: Report}})
+			mustDo(t, err)
+		}
+		settled(t, s, c, Seen, noon())
+		if got := s.Notices().Replayed.Count; got != i+1 {
+			t.Errorf("%d are counted, want %d", got, i+1)
+		}
 	}
 }
 

@@ -23,6 +23,8 @@ type Change struct {
 	Flying  bool      // an attempt to send it is under way: a change that has Landed follows
 	Landed  Status    // what came of that attempt, as Outcome has it; Missed: it was never sent. 0: this change is of no attempt
 	GaveUp  bool      // of Landed: the event was sent by force, and will not be again
+
+	TakenBack bool // a cancel made it dead again, as it was before a person had it sent
 }
 
 // Types lists the event types of finished events, in the order in which they were first met. Damaged names are left out.
@@ -52,7 +54,9 @@ func (t *tx) met(kind string, created time.Time, to Status, n named) {
 // movedOpen notes what became of an unfinished event that stays one. A new one is noted by whoever met it.
 func (t *tx) movedOpen(old, r *record) {
 	if old != nil {
-		t.moved(t.change(old, r.standing()))
+		c := t.change(old, r.standing())
+		c.TakenBack = r.status == Dead && old.was == Dead && r.was == 0
+		t.moved(c)
 	}
 }
 

@@ -89,11 +89,42 @@ func TestChangesOfAStory(t *testing.T) {
 			listed(t, s, a)
 			judged(t, s, noon())
 			settled(t, s, mustClaim(t, s, noon()), Dead, noon())
-			_, err := s.Requeue(noon(), []string{"evt_a"}, "", "ann")
+			_, err := queueByHand(s, noon(), []string{"evt_a"}, "ann")
 			mustDo(t, err)
 		}, []Change{
 			{To: Settling}, {From: Settling, To: Missed}, {From: Missed, To: Replaying, Missed: true},
 			{From: Replaying, To: Dead, Missed: true, Tried: true}, {From: Dead, To: Missed, Missed: true, Tried: true},
+		}},
+		{"dead, sent again, and taken back", func(t *testing.T, s *Store) {
+			listed(t, s, a)
+			judged(t, s, noon())
+			settled(t, s, mustClaim(t, s, noon()), Dead, noon())
+			r, err := s.BeginRun(noon(), Run{Kind: RunReplay, Who: "ann", What: "a test"}, []string{"evt_a"})
+			mustDo(t, err)
+			_, _, err = s.QueueRun(noon(), r.ID)
+			mustDo(t, err)
+			settled(t, s, mustClaim(t, s, noon()), Replaying, noon())
+			_, err = s.CancelRun(noon(), r.ID, "ann")
+			mustDo(t, err)
+		}, []Change{
+			{To: Settling}, {From: Settling, To: Missed}, {From: Missed, To: Replaying, Missed: true},
+			{From: Replaying, To: Dead, Missed: true, Tried: true}, {From: Dead, To: Missed, Missed: true, Tried: true},
+			{From: Missed, To: Replaying, Missed: true, Tried: true},
+			{From: Replaying, To: Dead, Missed: true, Tried: true, TakenBack: true},
+		}},
+		{"a twin that waits, sent by force", func(t *testing.T, s *Store) {
+			listed(t, s, a)
+			judged(t, s, noon())
+			listed(t, s, b)
+			_, err := s.Decide(noon(), []Verdict{{ID: "evt_b", Status: Seen, Twin: "evt_a"}})
+			mustDo(t, err)
+			_, q := mustFind(t, s, RunForced, b)
+			resendOne(t, q, "evt_b", Seen)
+		}, []Change{
+			{To: Settling}, {From: Settling, To: Missed}, {To: Settling},
+			{From: Settling, To: Seen, Proof: Replay, At: noon(), Tried: true},
+			{From: Missed, To: Seen, Proof: Replay, At: noon(), Missed: true, Twin: true},
+			{From: Seen, To: Seen, Landed: Seen},
 		}},
 		{"ignored, and seen after all", func(t *testing.T, s *Store) {
 			listed(t, s, a)
@@ -173,7 +204,7 @@ func TestChangesOfAStory(t *testing.T) {
 			_, err := s.Record(noon(), []Sighting{{ID: "evt_a", Proof: Import}})
 			mustDo(t, err)
 			listed(t, s, a)
-			_, err = s.Forget(noon(), []string{"evt_a"}, "ann")
+			_, err = s.Forget(noon(), []string{"evt_a"}, "", "ann")
 			mustDo(t, err)
 			listed(t, s, a)
 		}, []Change{{To: Seen, Proof: Import, At: noon()}, {From: Seen}, {To: Settling}}},

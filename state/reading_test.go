@@ -166,7 +166,7 @@ func TestExportAndForget(t *testing.T) {
 	if !slices.Equal(unlisted, []string{"evt_w"}) {
 		t.Errorf("unlisted are %q, want evt_w", unlisted)
 	}
-	found, err := s.Forget(noon(), []string{"evt_a", "evt_i", "evt_w", "evt_none"}, "ann")
+	found, err := s.Forget(noon(), []string{"evt_a", "evt_i", "evt_w", "evt_none"}, "", "ann")
 	mustDo(t, err)
 	if !slices.Equal(found, []string{"evt_a", "evt_i", "evt_w"}) {
 		t.Errorf("forgot %q", found)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Requeued answers for one id what Requeue or Ignore did.
+// Requeued answers for one id what QueueRun or Ignore did.
 type Requeued struct {
 	ID     string
 	Was    Status // 0: unknown
@@ -14,32 +14,22 @@ type Requeued struct {
 	Note   string // for people; "" when there is nothing to add
 }
 
-// Requeue has events sent now because a person asks for it: dead ones begin anew, and what was to be judged is not waited
-// for, nor what was withheld. Seen, ignored and unknown ids are answered and not queued. An empty reason is that of the event: dead, or missed.
-//
-// A crash before the commit leaves all as it was; the person has no answer and asks again.
-func (s *Store) Requeue(now time.Time, ids []string, reason Reason, who string) ([]Requeued, error) {
-	return s.byHand(now, ids, who, "replay", func(t *tx, old, r *record) (string, error) {
-		return t.requeue(now, requeue{who: who, reason: reason, act: t.nextAct()})(t, old, r)
-	})
-}
-
 // requeue is who has an event sent now, and why.
 type requeue struct {
-	who    string
-	reason Reason // "": that of the event
-	run    uint64 // 0: none
-	act    uint64 // the number of the act that notes it
+	who string
+	run uint64 // 0: none
+	act uint64 // the number of the act that notes it
 }
 
-// requeue gives what byHand does to an event that is to be sent now.
+// requeue gives what is done to an event that is to be sent now because a person asks for it: a dead one begins anew, and what
+// was to be judged is not waited for, nor what was withheld. What has a settled twin is not queued.
 func (t *tx) requeue(now time.Time, q requeue) func(t *tx, old, r *record) (string, error) {
 	return func(t *tx, old, r *record) (string, error) {
 		if old.status == Seen {
 			return sameFact(old.twin) + ", which is not settled yet: not queued", nil
 		}
 		r.rememberWas(old)
-		r.reason, r.manual, r.withheld = reasonFor(old, q.reason), true, false
+		r.reason, r.manual, r.withheld = reasonFor(old), true, false
 		r.run, r.acts = q.run, addAct(r.acts, q.act)
 		if t.flies(old.id) {
 			return "an attempt is under way", t.saveOpen(old, r)
@@ -49,12 +39,26 @@ func (t *tx) requeue(now time.Time, q requeue) func(t *tx, old, r *record) (stri
 			r.status, r.at, r.why = Missed, now, "queued by "+q.who
 		}
 		if old.status == Dead {
-			for i := range r.attempts {
-				r.attempts[i].Counted = false
-			}
+			r.beginAnew()
 		}
 		return "", t.saveOpen(old, r)
 	}
+}
+
+// beginAnew has the attempts made so far count no more towards those after which an event is dead.
+func (r *record) beginAnew() {
+	if last := r.last(); last != nil {
+		r.since = last.Seq
+	}
+}
+
+// history gives the attempts before the next one; those from before it began anew are not counted.
+func (r *record) history() []Attempt {
+	list := slices.Clone(r.attempts)
+	for i := range list {
+		list[i].Counted = list[i].Counted && (r.since == 0 || list[i].Seq > r.since)
+	}
+	return list
 }
 
 // rememberWas notes what an event was before a person had it sent, so that this can be taken back.
@@ -66,10 +70,8 @@ func (r *record) rememberWas(old *record) {
 }
 
 // reasonFor is what a replay is said to be sent for.
-func reasonFor(r *record, asked Reason) Reason {
+func reasonFor(r *record) Reason {
 	switch {
-	case asked != "":
-		return asked
 	case r.status == Dead:
 		return ReasonDead
 	case r.reason != "":
@@ -86,20 +88,15 @@ func (s *Store) Ignore(now time.Time, ids []string, why, who string) ([]Requeued
 	if why != "" {
 		reason += ": " + why
 	}
-	return s.byHandFor(now, ids, ManualAct{Who: who, What: "ignore", Why: why}, func(t *tx, old, r *record) (string, error) {
+	return s.byHand(now, ids, ManualAct{Who: who, What: "ignore", Why: why}, func(t *tx, old, r *record) (string, error) {
 		told := *old
 		told.acts = addAct(r.acts, t.nextAct())
 		return "", t.finish(now, &told, ending{status: Ignored, at: now, why: reason})
 	})
 }
 
-// byHand is byHandFor without a reason.
-func (s *Store) byHand(now time.Time, ids []string, who, what string, do func(t *tx, old, r *record) (note string, err error)) ([]Requeued, error) {
-	return s.byHandFor(now, ids, ManualAct{Who: who, What: what}, do)
-}
-
-// byHandFor does something to the unfinished ones among some ids, and answers for all.
-func (s *Store) byHandFor(now time.Time, ids []string, act ManualAct, do func(t *tx, old, r *record) (note string, err error)) ([]Requeued, error) {
+// byHand does something to the unfinished ones among some ids, and answers for all.
+func (s *Store) byHand(now time.Time, ids []string, act ManualAct, do func(t *tx, old, r *record) (note string, err error)) ([]Requeued, error) {
 	what := act.What
 	ids = unique(ids)
 	places, err := s.locate(ids)

@@ -165,7 +165,7 @@ func (q *Resends) intend(t *tx, rules ClaimRules, key []byte, held map[string]bo
 	}
 	r, ok := resend(key, sealed, true)
 	if !ok {
-		return nil, false, t.spoilResend(run, key)
+		return nil, false, t.spoilResend(rules.Now, run, key)
 	}
 	if r.due.After(rules.Now) || q.busy(t, r) {
 		return nil, false, nil
@@ -225,7 +225,8 @@ func (q *Resends) moreToQueue(t *tx, now time.Time, key []byte, held map[string]
 	return nil
 }
 
-// toQueue hands an event that is unfinished over to the ordinary queue: it is not sent twice.
+// toQueue hands an event that is unfinished over to the ordinary queue: it is not sent twice. It had not arrived, and its
+// reason stays what it was queued for.
 func (q *Resends) toQueue(t *tx, now time.Time, run Run, r *record) (moved bool, err error) {
 	if q.shadow {
 		return false, nil
@@ -241,7 +242,7 @@ func (q *Resends) toQueue(t *tx, now time.Time, run Run, r *record) (moved bool,
 	if err := t.handOver(run.ID, r); err != nil {
 		return true, err
 	}
-	_, err = t.requeue(now, requeue{who: run.Who, run: run.ID, act: run.Act, reason: ReasonForced})(t, old, changed)
+	_, err = t.requeue(now, requeue{who: run.Who, run: run.ID, act: run.Act})(t, old, changed)
 	return true, err
 }
 
@@ -256,7 +257,11 @@ func (t *tx) handOver(id uint64, r *record) error {
 	return errors.Join(t.put(resent, key, told.encode()), t.delete(t.sub(bucketResends, id), key))
 }
 
+// resendFlight is how an attempt of a run is noted among those under way: which run makes it, and for which event.
+func resendFlight(run uint64, id string) string { return string(appendNumber([]byte{0}, run)) + id }
+
 func (q *Resends) fly(t *tx, r *record) {
+	t.fly(resendFlight(q.id, r.id), flight{created: r.created})
 	if !q.shadow {
 		t.fly(r.id, flight{entity: heygen.HashEntity(r.entity), created: r.created})
 	}
@@ -271,6 +276,7 @@ func (q *Resends) fly(t *tx, r *record) {
 
 // land ends the flight of an event and returns it as it was claimed.
 func (q *Resends) land(t *tx, id string) *record {
+	t.land(resendFlight(q.id, id))
 	if !q.shadow {
 		t.land(id)
 	}

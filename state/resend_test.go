@@ -117,10 +117,11 @@ func TestAForcedEventThatIsGivenUp(t *testing.T) {
 	if c.Attempt != 2 || len(c.History) != 1 {
 		t.Errorf("the second attempt is %+v", c)
 	}
-	_, err = q.Settle(Outcome{ID: "evt_a", Now: noon(), Status: Dead, Why: "refused", Attempt: Attempt{Status: 422, Seq: c.Seq}})
+	_, err = q.Settle(Outcome{ID: "evt_a", Now: noon(), Status: Dead, Why: "refused", Attempt: Attempt{Status: 422, Seq: c.Seq, Answer: "no"}})
 	mustDo(t, err)
 	wantRun(t, s, r.ID, 1, 0, 0, 1, 0, 0)
-	if row := rowOf(t, s, "evt_a"); row.Status != Seen || row.Proof != Report || len(row.Attempts) != 0 {
+	row := rowOf(t, s, "evt_a")
+	if row.Status != Seen || row.Proof != Report || len(row.Attempts) != 2 || row.Attempts[1].Answer != "no" || row.Sent != 2 || !contains(row.Acts, r.Act) {
 		t.Errorf("the event is %+v", row)
 	}
 	rows, _, err := s.Resent(r.ID, nil)
@@ -131,7 +132,30 @@ func TestAForcedEventThatIsGivenUp(t *testing.T) {
 	mustAgree(t, s)
 }
 
-// What is unfinished is queued the ordinary way, and not sent twice.
+// What a forced run gave up of events that are unfinished by then is told, too, and counts for nothing; of unknown ones only
+// the run tells.
+func TestAForcedEventThatIsGivenUpAndNotFinished(t *testing.T) {
+	s := lively(t)
+	e, unknown := event("evt_a", "vid_1", "x", 5*time.Hour), event("evt_u", "vid_2", "x", 4*time.Hour)
+	r, q := mustFind(t, s, RunForced, e, unknown)
+	c, _, err := q.Claim(ClaimRules{Now: noon()})
+	mustDo(t, err)
+	listed(t, s, e)
+	_, err = q.Settle(Outcome{ID: "evt_a", Now: noon(), Status: Dead, Why: "refused", Attempt: Attempt{Status: 422, Seq: c.Seq, Counted: true}})
+	mustDo(t, err)
+	resendOne(t, q, "evt_u", Dead)
+	row := rowOf(t, s, "evt_a")
+	if row.Status != Listed && row.Status != Settling || len(row.Attempts) != 1 || row.Attempts[0].Counted || !contains(row.Acts, r.Act) {
+		t.Errorf("the event is %+v", row)
+	}
+	if row, err := s.Event("evt_u"); row != nil || err != nil {
+		t.Errorf("of the unknown one is known %+v (%v)", row, err)
+	}
+	mustAgree(t, s)
+	mustBeClean(t, s)
+}
+
+// What is unfinished is queued the ordinary way, for its own reason, and not sent twice.
 func TestAForcedEventThatIsUnfinished(t *testing.T) {
 	s := lively(t)
 	missed, seen := event("evt_m", "vid_1", "x", 5*time.Hour), event("evt_s", "vid_2", "x", 4*time.Hour)
@@ -141,7 +165,7 @@ func TestAForcedEventThatIsUnfinished(t *testing.T) {
 	resendOne(t, q, "evt_s", Seen)
 	wantRun(t, s, r.ID, 2, 1, 1, 0, 0, 0)
 	c := mustClaim(t, s, noon())
-	if c.Event.ID != "evt_m" || c.Reason != ReasonForced {
+	if c.Event.ID != "evt_m" || c.Reason != ReasonMissed {
 		t.Errorf("the ordinary queue gives %+v", c)
 	}
 	settled(t, s, c, Seen, noon())
@@ -180,7 +204,8 @@ func TestAShadowRunTouchesNothing(t *testing.T) {
 	e := event("evt_a", "vid_1", "x", 5*time.Hour)
 	listed(t, s, e)
 	judged(t, s, noon())
-	mustDo(t, s.Pause(noon(), "a test", "ann"))
+	_, err := s.Pause(noon(), "a test", "ann")
+	mustDo(t, err)
 	before, receiver, counts := rowOf(t, s, "evt_a"), s.Receiver(), s.Counts()
 	r, q := mustFind(t, s, RunShadow, e)
 	c, _, err := q.Claim(ClaimRules{Now: noon()})
@@ -212,12 +237,19 @@ func TestCancelOfAForcedRun(t *testing.T) {
 	mustDo(t, err)
 	_, err = s.CancelRun(noon(), r.ID, "ann")
 	mustDo(t, err)
-	if run := wantRun(t, s, r.ID, 2, 0, 0, 0, 0, 2); run.Ended.IsZero() || run.Dropped != 2 {
+	if run := wantRun(t, s, r.ID, 2, 1, 0, 0, 0, 1); !run.Ended.IsZero() || run.Dropped != 1 {
 		t.Errorf("%+v", run)
 	}
+	if rows, _, err := s.Resending(r.ID, nil); len(rows) != 1 || rows[0].Event.ID != "evt_1" || len(rows[0].Event.Data) > 0 || err != nil {
+		t.Errorf("it keeps %+v (%v), want what is in flight without its data", rows, err)
+	}
+	mustAgree(t, s)
+	mustDo(t, s.tidyRuns(noon())) // what is in flight is left to land
 	_, err = q.Settle(Outcome{ID: "evt_1", Now: noon(), Status: Seen, Attempt: Attempt{Status: 200, Seq: c.Seq}})
 	mustDo(t, err)
-	wantRun(t, s, r.ID, 2, 0, 1, 0, 0, 1)
+	if run := wantRun(t, s, r.ID, 2, 0, 1, 0, 0, 1); run.Ended.IsZero() {
+		t.Errorf("it has not ended: %+v", run)
+	}
 	wantStatus(t, s, map[string]Status{"evt_1": Seen})
 	mustAgree(t, s)
 	run, resumed, err := s.ResumeRun(noon(), r.ID, "ann")

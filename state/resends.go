@@ -2,7 +2,6 @@ package state
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -108,8 +107,11 @@ func (s *Store) CopyResends(now time.Time, id uint64, ids []string) error {
 }
 
 func (t *tx) planResends(r *Run, events []heygen.Event, now time.Time) error {
-	if !r.Cancelled.IsZero() || !r.Ended.IsZero() {
-		return fmt.Errorf("it was cancelled meanwhile: %w", ErrNoRun)
+	switch {
+	case !r.Cancelled.IsZero():
+		return ErrRunCancelled
+	case !r.Ended.IsZero():
+		return fmt.Errorf("it has ended: %w", ErrNoRun)
 	}
 	waiting, err := t.makeSub(bucketResends, r.ID)
 	if err != nil {
@@ -148,21 +150,28 @@ func (t *tx) trimResends(r *Run, waiting *bbolt.Bucket) error {
 	return nil
 }
 
-// WalkedRun notes that the listing was read for a run as far as its selection goes.
+// WalkedRun notes that the listing was read for a run as far as its selection goes; ErrRunCancelled where that is of no use.
 func (s *Store) WalkedRun(now time.Time, id uint64) (Run, error) {
 	return s.changeRun(id, "note the end of the walk of", func(t *tx, r *Run) error {
+		if !r.Cancelled.IsZero() {
+			return ErrRunCancelled
+		}
 		r.Walked = now.UTC()
 		return t.dropWalks(id)
 	})
 }
 
-// ConfirmRun notes that a person agreed to what a forced or shadow run has found: from now on it may be sent.
+// ConfirmRun notes that a person agreed to what a forced or shadow run has found: from now on it may be sent. The act that
+// began the run tells of how many events it is.
 func (s *Store) ConfirmRun(now time.Time, id uint64) (Run, error) {
 	return s.changeRun(id, "confirm", func(t *tx, r *Run) error {
 		if !r.Cancelled.IsZero() || !r.Ready.IsZero() {
 			return nil
 		}
 		r.Confirmed, r.Ready = now.UTC(), now.UTC()
+		if err := t.countAct(r.Act, int(r.Waiting), t.resendIDs(id)); err != nil {
+			return err
+		}
 		if r.Waiting > 0 {
 			return nil
 		}
@@ -262,10 +271,10 @@ func (t *tx) standsAt(e heygen.Event) (Status, error) {
 }
 
 // spoilResend moves a damaged event of a run to the quarantine: it was not sent, and only the listing has it now.
-func (t *tx) spoilResend(r Run, key []byte) error {
+func (t *tx) spoilResend(now time.Time, r Run, key []byte) error {
 	if err := t.spoil(t.sub(bucketResends, r.ID), key, placeOf(key).id); err != nil {
 		return err
 	}
 	r.Waiting, r.Left = r.Waiting-1, r.Left+1
-	return errors.Join(t.endRun(time.Now(), r))
+	return t.endRun(now, r)
 }

@@ -36,20 +36,29 @@ func (q *Resends) settle(t *tx, o Outcome) (Status, error) {
 	r.attempts = closeAttempt(r.attempts, o.Attempt)
 	r.status, r.why, r.due = o.Status, o.Why, o.Due
 	if o.Status == Replaying {
-		return q.again(t, r)
+		return q.again(t, o.Now, r)
 	}
-	if o.Status == Seen && !q.shadow {
-		if err := t.arrived(o.Now, run, r); err != nil {
-			return 0, err
-		}
+	if err := q.toStory(t, o, run, r); err != nil {
+		return 0, err
 	}
 	if lost {
 		return o.Status, nil
 	}
-	if run, err = t.run(q.id); err != nil { // as the arrival has changed it
+	if run, err = t.run(q.id); err != nil { // as that has changed it
 		return 0, err
 	}
 	return o.Status, q.done(t, o, run, r)
+}
+
+// toStory tells the event itself what came of its forced replay.
+func (q *Resends) toStory(t *tx, o Outcome, run Run, r *record) error {
+	switch {
+	case q.shadow:
+		return nil
+	case o.Status == Seen:
+		return t.arrived(o.Now, run, r)
+	}
+	return t.refused(o.Now, run, r)
 }
 
 // learn keeps what an answer told about the receiver.
@@ -69,7 +78,7 @@ func (q *Resends) learn(t *tx, receiver *Receiver) error {
 }
 
 // again leaves an event to be tried once more, unless its run was cancelled.
-func (q *Resends) again(t *tx, r *record) (Status, error) {
+func (q *Resends) again(t *tx, now time.Time, r *record) (Status, error) {
 	b, key := t.sub(bucketResends, q.id), r.place().key()
 	if b == nil {
 		return Replaying, nil
@@ -77,6 +86,10 @@ func (q *Resends) again(t *tx, r *record) (Status, error) {
 	stored, ok := resend(key, b.Get(key), true)
 	if !ok {
 		return Replaying, nil
+	}
+	if run, err := t.run(q.id); err == nil && !run.Cancelled.IsZero() {
+		run.dropped(1)
+		return Replaying, errors.Join(t.delete(b, key), t.endRun(now, run))
 	}
 	r.data = stored.data
 	return Replaying, t.put(b, key, r.encode())
@@ -93,9 +106,7 @@ func (q *Resends) done(t *tx, o Outcome, run Run, r *record) error {
 	case b != nil && b.Get(key) != nil:
 		run.Waiting--
 		err = t.delete(b, key)
-	case run.Dropped > 0: // the run was cancelled meanwhile
-		run.Left, run.Dropped = run.Left-1, run.Dropped-1
-	default: // and resumed, and has not found it again
+	default: // the run was cancelled and resumed meanwhile, and has not found it again
 		run.Planned++
 	}
 	if o.Status == Seen {
@@ -128,7 +139,7 @@ func (q *Resends) Release(id string, due time.Time) error {
 		r.attempts = r.attempts[:max(0, len(r.attempts)-1)]
 		r.sent--
 		r.due = due
-		_, err := q.again(t, r)
+		_, err := q.again(t, due, r)
 		return err
 	})
 	if err != nil {

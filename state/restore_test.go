@@ -30,7 +30,7 @@ func oldCopy(t *testing.T) past {
 		event("evt_asked", "vid_c", "1", 3*time.Hour), event("evt_open", "vid_d", "1", 3*time.Hour), event("evt_dead", "vid_e", "1", 3*time.Hour))
 	judged(t, s, noon())
 	mustDo(t, attemptStory(s, "evt_tried", 500, Replaying), attemptStory(s, "evt_dead", 422, Dead))
-	_, err := s.Requeue(noon(), []string{"evt_asked"}, "", "ann")
+	_, err := queueByHand(s, noon(), []string{"evt_asked"}, "ann")
 	mustDo(t, err, claimOnly(s, "evt_open"))
 	listed(t, s, event("evt_young", "vid_a", "2", time.Minute), event("evt_twin", "vid_b", "1", 4*time.Hour-time.Minute))
 	mustClose(t, s)
@@ -167,7 +167,7 @@ func TestNothingWithheldIsSentUnasked(t *testing.T) {
 	settled(t, s, c, Seen, noon())
 
 	// A person's word sends it, once; a report, an import and ignore end it, too.
-	_, err = s.Requeue(noon(), []string{"evt_open"}, "", "ann")
+	_, err = queueByHand(s, noon(), []string{"evt_open"}, "ann")
 	mustDo(t, err)
 	if _, why := statusOf(t, s, "evt_open"); why != "queued by ann" {
 		t.Errorf("why: %s", why)

@@ -42,7 +42,6 @@ type finished struct {
 type flight struct {
 	entity  uint64
 	created time.Time
-	forced  bool // a person had it sent although it had arrived
 }
 
 // rows is the memory of the life of events. What is in it follows the commits, through tx.after; what a transaction has

@@ -14,6 +14,9 @@ import (
 // ErrNoRun says that there is no run of that number.
 var ErrNoRun = errors.New("there is no such run")
 
+// ErrRunCancelled says that a run was cancelled while its events were being found.
+var ErrRunCancelled = errors.New("the run was cancelled")
+
 // RunKind is what a replay run does.
 type RunKind string
 
@@ -73,6 +76,13 @@ type Run struct {
 	Ignored   int64     `json:"ignored"`
 	Left      int64     `json:"left"`
 	Dropped   int64     `json:"dropped,omitempty"` // of those left: taken out of a forced or shadow run by a cancel
+
+	CancelAct uint64 `json:"cancel_act,omitempty"` // the number of the manual act that cancelled it
+}
+
+// dropped counts events that waited as taken out by a cancel.
+func (r *Run) dropped(n int64) {
+	r.Waiting, r.Left, r.Dropped = r.Waiting-n, r.Left+n, r.Dropped+n
 }
 
 // BeginRun makes a run and notes in its transaction that a person did so. Ids, for a selection by ids, are stored with it.

@@ -6,7 +6,7 @@ func (a *auditor) resends() {
 		n := 0
 		a.all(bucketResends, a.t.sub(bucketResends, id), func(_, _ []byte) { n++ })
 		a.runs[id] += int64(n)
-		if !ok || n > 0 && (!r.Ended.IsZero() || !r.Cancelled.IsZero()) {
+		if !ok || n > 0 && !r.Ended.IsZero() {
 			a.problem(bucketResends, appendNumber(nil, id), "it holds %d events of a run that is not under way", n)
 		}
 	})

@@ -7,8 +7,8 @@ import (
 )
 
 // CancelRun takes back what a run has not sent: missed events go back to being sent by themselves, and what was dead is dead
-// again, with its reason. What is in flight is left to land. Of a forced or shadow run all that waits is dropped. Cancelling
-// again finishes what a crash has left of it.
+// again, with its reason. Of a forced or shadow run all that waits is dropped. What is in flight is left to land, and waits
+// until then. Cancelling again finishes what a crash has left of it.
 //
 // It takes several transactions. After a crash between them the run is cancelled, and some of its events are queued still: the
 // next pass takes them back.
@@ -17,17 +17,18 @@ func (s *Store) CancelRun(now time.Time, id uint64, who string) (Run, error) {
 		if !r.Ended.IsZero() || !r.Cancelled.IsZero() {
 			return nil
 		}
-		r.Cancelled = now.UTC()
-		r.Dropped = int64(t.resendCount(id))
-		r.Left, r.Waiting = r.Left+r.Dropped, r.Waiting-r.Dropped
-		if err := errors.Join(t.dropResends(id), t.dropWalks(id)); err != nil {
+		r.Cancelled, r.CancelAct = now.UTC(), t.nextAct()
+		ids := t.resendIDs(id)
+		n, err := t.dropUnsent(id)
+		if err := errors.Join(err, t.dropWalks(id)); err != nil {
 			return err
 		}
+		r.dropped(n)
 		r.Walked = time.Time{}
 		if r.Waiting == 0 {
 			r.Ended = now.UTC()
 		}
-		return t.act(now, who, fmt.Sprintf("cancel run %d", id), int(r.Left+r.Waiting))
+		return t.noteAct(now, ManualAct{Who: who, What: fmt.Sprintf("cancel run %d", id), N: int(r.Left + r.Waiting), IDs: ids})
 	})
 	if err != nil {
 		return r, err
@@ -38,8 +39,12 @@ func (s *Store) CancelRun(now time.Time, id uint64, who string) (Run, error) {
 	return s.Run(id)
 }
 
-// takeBack takes back, a bite at a time, what a cancelled run has queued.
+// takeBack takes back, a bite at a time, what a cancelled run has queued, and what was in flight in it when a crash came.
 func (s *Store) takeBack(now time.Time, id uint64) error {
+	err := s.update(false, func(t *tx) error { return t.dropLost(now, id) })
+	if err != nil {
+		return fmt.Errorf("take back events of run %d: %w", id, err)
+	}
 	for _, stage := range []byte{stageLive, stageOld} {
 		for from, more := (place{}), true; more; {
 			err := s.update(false, func(t *tx) (err error) {
@@ -83,6 +88,9 @@ func (t *tx) takeBackFrom(now time.Time, id uint64, stage byte, from place) (nex
 // takeBack makes of a queued event what it was before. Where it is dead again its twins wait for nothing any more: each is
 // judged by itself.
 func (t *tx) takeBack(now time.Time, old, r *record) error {
+	if run, err := t.run(old.run); err == nil {
+		r.acts = addAct(r.acts, run.CancelAct)
+	}
 	r.takeBack(now)
 	if err := t.saveOpen(old, r); err != nil || r.status != Dead {
 		return err
@@ -115,7 +123,7 @@ func (r *record) takeBack(now time.Time) {
 const agreeWithin = 24 * time.Hour
 
 // tidyRuns takes back what a cancelled run has queued still, for a crash ended the cancel, and cancels a run that nobody has
-// agreed to.
+// agreed to, and one that nobody has sent to its end within retention.
 func (s *Store) tidyRuns(now time.Time) error {
 	runs, err := s.Runs()
 	for _, r := range runs {
@@ -124,6 +132,9 @@ func (s *Store) tidyRuns(now time.Time) error {
 		case !r.Cancelled.IsZero():
 			err = errors.Join(err, s.takeBack(now, r.ID))
 		case r.Kind != RunReplay && !r.Walked.IsZero() && r.Confirmed.IsZero() && now.After(r.Walked.Add(agreeWithin)):
+			_, failed := s.CancelRun(now, r.ID, PausedByBackstop)
+			err = errors.Join(err, failed)
+		case now.After(r.Begun.Add(s.retention())) && s.abandoned(r.ID):
 			_, failed := s.CancelRun(now, r.ID, PausedByBackstop)
 			err = errors.Join(err, failed)
 		}
@@ -151,8 +162,12 @@ func (s *Store) ResumeRun(now time.Time, id uint64, who string) (run Run, resume
 			return nil
 		}
 		if !r.Cancelled.IsZero() && r.Kind != RunReplay { // what was dropped is read from the listing anew
+			r.dropped(int64(t.resendCount(id))) // in flight: what lands is counted all the same
 			r.Left, r.Planned, r.Dropped = r.Left-r.Dropped, r.Planned-r.Dropped, 0
 			r.Ready = time.Time{}
+			if err := t.dropResends(id); err != nil {
+				return err
+			}
 		}
 		r.Cancelled, r.Ended = time.Time{}, time.Time{}
 		if r.Kind != RunReplay && r.Confirmed.IsZero() {
@@ -214,17 +229,9 @@ func (t *tx) queueLeftFrom(now time.Time, run Run, stage byte, from place) (next
 		if r == nil || r.run != run.ID {
 			continue
 		}
-		if _, err := t.handOne(id, nil, t.requeue(now, requeue{who: run.Who, run: run.ID, act: run.Act, reason: run.reason()})); err != nil {
+		if _, err := t.handOne(id, nil, t.requeue(now, requeue{who: run.Who, run: run.ID, act: run.Act})); err != nil {
 			return from, false, fmt.Errorf("event %q: %w", id, err)
 		}
 	}
 	return next, more, nil
-}
-
-// reason is what the events of a run are said to be sent for; "": what each is queued for.
-func (r *Run) reason() Reason {
-	if r.Kind == RunForced {
-		return ReasonForced
-	}
-	return ""
 }

@@ -168,7 +168,7 @@ func (t *tx) nextChosen(r *Run) (ids []string, done bool) {
 	return ids, !more || f.Limit > 0 && r.Taken+len(ids) >= f.Limit
 }
 
-// Standing tells of some ids what Requeue would find, and changes nothing.
+// Standing tells of some ids what QueueRun would find, and changes nothing.
 func (s *Store) Standing(ids []string) (all []Requeued, err error) {
 	for some := range slices.Chunk(unique(ids), runBite) {
 		places, err := s.locate(some)

@@ -49,7 +49,7 @@ func (t *tx) settle(o Outcome) (Status, error) {
 	r.attempts = closeAttempt(r.attempts, o.Attempt)
 	if o.Status == Seen {
 		t.replayed(r.fact, o.Now)
-		t.tellReplayed(old.kind, old.created, o.Now, old.reason == ReasonForced)
+		t.tellReplayed(old.kind, old.created, o.Now)
 	}
 	waits := old.status == Seen // as a twin: judged again since it was claimed
 	if flew && old.status != Replaying && (waits || o.Status == Seen) {
@@ -100,7 +100,7 @@ func (t *tx) settleFinished(o Outcome, flown flight, flew bool) (Status, error) 
 		t.landed(t.typeName(l.kind), p.created, l.status, o.Status)
 	}
 	if flew && o.Status == Seen {
-		t.tellReplayed(t.typeName(l.kind), p.created, o.Now, flown.forced)
+		t.tellReplayed(t.typeName(l.kind), p.created, o.Now)
 	}
 	if !ok {
 		return 0, nil // forgotten, or pruned: there is nothing to add to

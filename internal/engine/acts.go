@@ -73,7 +73,7 @@ func holdOf(r state.Receiver) *Hold {
 // before, nil where nothing did. The newest reason stands.
 func (e *Engine) Pause(why, who string) (*Hold, error) {
 	why = cmp.Or(why, e.store.Receiver().Paused, NoReason)
-	was, err := e.store.PauseOver(e.Now(), why, who)
+	was, err := e.store.Pause(e.Now(), why, who)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -84,7 +84,7 @@ func (e *Engine) Pause(why, who string) (*Hold, error) {
 // Resume starts replaying again, and tells what held it; nil where nothing
 // did.
 func (e *Engine) Resume(why, who string) (*Hold, error) {
-	was, err := e.store.ResumeFrom(e.Now(), why, who)
+	was, err := e.store.Resume(e.Now(), why, who)
 	if err != nil {
 		return nil, explain(err)
 	}

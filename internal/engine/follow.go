@@ -208,7 +208,11 @@ func (f *following) finished() error {
 // ended gives what a run has come to.
 func (f *following) ended(ctx context.Context, run state.Run) (Replayed, error) {
 	result := resultOf(run)
-	if !run.Cancelled.IsZero() {
+	switch {
+	case run.Cancelled.IsZero():
+	case run.Ready.IsZero():
+		return result, wasCancelled(run)
+	case run.Left > 0:
 		return result, exit.Errorf(exit.Differences, resumeHint(run), "run %d was cancelled: %d events are left", run.ID, run.Left)
 	}
 	if err := f.closing(ctx, run); err != nil {

@@ -27,6 +27,9 @@ func sameReceiver(run state.Run, r ReplayRequest) error {
 // notFound explains why a run could not be filled. A type or an entity that HeyGen
 // does not understand it never will: such a run is cancelled.
 func (e *Engine) notFound(run state.Run, err error) error {
+	if errors.Is(err, state.ErrRunCancelled) {
+		return wasCancelled(run)
+	}
 	narrow := narrowed(run.Chosen, err)
 	if narrow == nil {
 		return explain(err)

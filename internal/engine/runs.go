@@ -142,6 +142,11 @@ func nothingLeft(id uint64) error {
 	return exit.Errorf(exit.Failed, "`backstop events --status dead` shows what was given up", "nothing is left of run %d", id)
 }
 
+// wasCancelled says that a run was cancelled before all that was chosen for it was found, or queued.
+func wasCancelled(run state.Run) error {
+	return exit.Errorf(exit.Differences, "`"+ResumeCommand(run.ID, run.Kind)+"` goes on with it", "run %d was cancelled", run.ID)
+}
+
 // resumeHint says how what is left of a run is sent.
 func resumeHint(run state.Run) string {
 	return "`" + ResumeCommand(run.ID, run.Kind) + "` sends them" + orCancel(run)

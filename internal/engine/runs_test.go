@@ -344,3 +344,53 @@ func TestNoRunWithoutTheListing(t *testing.T) {
 		s.end()
 	})
 }
+
+// Cancelled before all was found, a forced run can be taken up; of one whose last events were in flight nothing is left.
+func TestACancelOfAForcedRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := missedScene(t, 20)
+		s.must(func() error {
+			_, err := l.engine.Replay(t.Context(), ReplayRequest{Missed: true, Who: "ann"}, func(ReplayRow) error { return nil })
+			return err
+		}())
+		none := func(ReplayRow) error { return nil }
+		force := ReplayRequest{Force: true, Since: time.Now().Add(-72 * time.Hour), Who: "ann"}
+
+		run, err := l.engine.store.BeginRun(time.Now(), state.Run{Kind: state.RunForced, Who: "ann", Chosen: force.selection()}, nil)
+		s.must(err)
+		_, err = l.engine.CancelRun(run.ID, "bob")
+		s.must(err)
+		wantCancelled := func(err error) {
+			t.Helper()
+			want := fmt.Sprintf("run %d was cancelled: `backstop replay --resume %d` goes on with it", run.ID, run.ID)
+			if exit.CodeOf(err) != exit.Differences || err.Error() != want {
+				t.Errorf("told %v, want %s", err, want)
+			}
+		}
+		_, err = l.engine.findAndSend(t.Context(), run, force, "", none)
+		wantCancelled(err)
+
+		run.ID++
+		_, err = l.engine.Replay(t.Context(), force, func(row ReplayRow) error {
+			if row.Plan == nil {
+				return nil
+			}
+			_, err := l.engine.CancelRun(run.ID, "bob")
+			return err
+		})
+		wantCancelled(err)
+		result, err := l.engine.ResumeRun(t.Context(), run.ID, ReplayRequest{Who: "ann"}, none)
+		s.must(err)
+		if result.Seen != result.Planned || result.Seen == 0 || result.Left != 0 {
+			t.Errorf("resumed: %+v", result)
+		}
+		run, err = l.engine.store.Run(run.ID)
+		s.must(err)
+		run.Cancelled = run.Ready // while the last events were in flight
+		if _, err := l.engine.newFollowing(run, none).ended(t.Context(), run); err != nil {
+			t.Errorf("nothing is left, and it says %v", err)
+		}
+		s.inspect()
+		s.end()
+	})
+}

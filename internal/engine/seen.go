@@ -22,7 +22,7 @@ func (e *Engine) Record(seen []state.Sighting) (int, error) {
 // Forget takes back that the receiver has the events, and gives the ids that
 // were known. A forgotten event is judged again when a walk lists it again.
 func (e *Engine) Forget(ids []string, why, who string) ([]string, error) {
-	found, err := e.store.ForgetFor(e.Now(), ids, why, who)
+	found, err := e.store.Forget(e.Now(), ids, why, who)
 	return found, explain(err)
 }
 

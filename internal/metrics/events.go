@@ -100,10 +100,11 @@ func (e events) countLocked(c state.Change) {
 }
 
 // resultOf says how a replay ended; "": it goes on, or there was none. While an attempt is under way nobody knows: our own
-// replay may be what the receiver reports, and what came of it is told when it is over.
+// replay may be what the receiver reports, and what came of it is told when it is over. That an event was dead before was told
+// then.
 func resultOf(c state.Change) string {
 	switch {
-	case c.Flying || c.From != state.Replaying && c.Landed == 0:
+	case c.Flying || c.TakenBack || c.From != state.Replaying && c.Landed == 0:
 		return ""
 	case c.GaveUp:
 		return resultDead

@@ -192,6 +192,7 @@ func TestChangesAreCounted(t *testing.T) {
 		{"forgotten since, and taken", state.Change{Landed: state.Seen}, []string{replays + `seen"}`}},
 		{"a late push", state.Change{From: state.Missed, To: state.Seen, Proof: state.Mirror, At: at, Missed: true}, []string{seen + `mirror"}`, delays}},
 		{"dead", state.Change{From: state.Replaying, To: state.Dead, Tried: true}, []string{replays + `dead"}`}},
+		{"dead before, and taken back", state.Change{From: state.Replaying, To: state.Dead, Tried: true, TakenBack: true}, nil},
 		{"given up", state.Change{From: state.Replaying, To: state.Ignored, Tried: true}, []string{replays + `ignored"}`}},
 		{"given up before it was tried", state.Change{From: state.Missed, To: state.Ignored}, nil},
 		{"a twin now", state.Change{From: state.Replaying, To: state.Settling, Tried: true}, []string{replays + `superseded"}`}},
