@@ -57,8 +57,8 @@ func hostileCases() []hostileCase {
 	return []hostileCase{
 		{name: "out of reach", rate: 100, tries: 1, run: outOfReach},
 		{name: "flapping", events: *hostileFlag, rate: 1000, kills: kills, run: flapping},
-		{name: "slow", events: 12, timeout: 6 * time.Second, behave: slowAnswers, run: slowReceiver},
-		{name: "endless answers", events: 24, behave: endlessAnswers, run: endlessReceiver},
+		{name: "slow", events: 16, timeout: 6 * time.Second, kills: min(kills, 1), behave: slowAnswers, run: slowReceiver},
+		{name: "endless answers", events: 24, kills: kills, behave: endlessAnswers, run: endlessReceiver},
 		{name: "answers too late", events: 120, timeout: time.Second, kills: kills, behave: lateAnswers, run: underKills},
 		{name: "reset after the work", kills: kills, behave: resets, run: underKills},
 		{name: "refuses some", events: 500, rate: 100, kills: kills, behave: refusesSome, dead: refusedOnes, run: refusingReceiver},

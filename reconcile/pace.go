@@ -32,9 +32,10 @@ const (
 	// must not cost a long one's time.
 	paceStart = 16
 
-	// paceUnknown is the least that counts as sent lately where no rate is
-	// configured: a quiet minute says nothing about what the receiver bears.
-	paceUnknown = rate.Limit(1)
+	// paceUnknown is the least that a receiver is taken to bear where no rate is
+	// configured: somebody has said that it bears anything, and that little was
+	// sent lately may only mean that little was due.
+	paceUnknown = rate.Limit(64)
 
 	// paceLook is the longest wait in seconds, after which there is another look.
 	paceLook = 3600.0

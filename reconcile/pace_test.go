@@ -70,12 +70,12 @@ func TestPace(t *testing.T) {
 		{name: "an outage of one that was slow already", configured: 64, answers: []told{{answer: status(503), times: 100}, {answer: refused(), down: true}}, want: 1, why: "it was down: refused"},
 
 		{name: "no limit, and no trouble", answers: []told{{answer: status(200), times: 9}}},
-		{name: "no limit: half of what was sent", sent: 100, answers: []told{{answer: status(429)}}, want: 8, why: "it answered 429"},
-		{name: "no limit, little sent", sent: 1, answers: []told{{answer: status(429)}}, want: 0.5, why: "it answered 429"},
+		{name: "no limit: half of what it surely bears", sent: 100, answers: []told{{answer: status(429)}}, want: 32, why: "it answered 429"},
+		{name: "no limit, little sent", sent: 1, answers: []told{{answer: status(429)}}, want: 32, why: "it answered 429"},
 		{name: "no limit: back to what was sent, and to none", sent: 64, answers: []told{{answer: status(429), times: 100}, {answer: status(200), times: paceSteps}}},
-		{name: "no limit: a step", sent: 64, answers: []told{{answer: status(429)}, {answer: status(200)}}, want: 8.5, why: "it answered 429"},
-		{name: "no limit: an outage", sent: 64, answers: []told{{answer: refused(), down: true, times: 9}}, want: 1, why: "it was down: refused"},
-		{name: "no limit: what was borne before is not forgotten", sent: 64, answers: []told{{answer: status(429)}, {answer: status(200), times: paceSteps}, {answer: status(429)}}, want: 8, why: "it answered 429"},
+		{name: "no limit: a step", sent: 64, answers: []told{{answer: status(429)}, {answer: status(200)}}, want: 34, why: "it answered 429"},
+		{name: "no limit: an outage", sent: 64, answers: []told{{answer: refused(), down: true, times: 9}}, want: 4, why: "it was down: refused"},
+		{name: "no limit: what was borne before is not forgotten", sent: 64, answers: []told{{answer: status(429)}, {answer: status(200), times: paceSteps}, {answer: status(429)}}, want: 32, why: "it answered 429"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

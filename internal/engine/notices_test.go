@@ -37,6 +37,13 @@ func (s *scene) notified(req *http.Request) (*http.Response, error) {
 	return respond(http.StatusOK), nil
 }
 
+// pinged is how many pings there were.
+func (s *scene) pinged() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pings
+}
+
 // heard are the notices so far, as condition and state, and how many events those
 // of replays were about before their end.
 func (s *scene) heard() (words []string, events int) {
@@ -68,13 +75,13 @@ func TestIdlePollsWithNoticesCostNoCommit(t *testing.T) {
 		l := s.live("", 0)
 		time.Sleep(30 * time.Minute)
 		synctest.Wait()
-		generation, commits, pings := s.generation(l), l.made(), s.pings
+		generation, commits, pings := s.generation(l), l.made(), s.pinged()
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
 		if n := s.generation(l) - generation; n != 0 || l.made() != commits {
 			t.Errorf("20 idle polls made %d commits, want none", n)
 		}
-		if n := s.pings - pings; n != 20 {
+		if n := s.pinged() - pings; n != 20 {
 			t.Errorf("20 clean passes made %d pings", n)
 		}
 		if words, _ := s.heard(); words != nil {
