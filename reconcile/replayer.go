@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -176,76 +175,6 @@ func (r *Replayer) Run(ctx context.Context) error {
 	return err
 }
 
-// claim asks the state for the next event, of those that were asked for, once the sources were asked about it. With a claim
-// comes the duty to settle or release it. Without one, wait is how long nothing will be due; 0: until somebody says so. It is
-// errPaced when the pace must be waited for.
-func (r *Replayer) claim(ctx context.Context, exclude map[string]bool, by byHand) (c *state.Claim, secrets []string, wait time.Duration, err error) {
-	r.claiming.Lock()
-	defer r.claiming.Unlock()
-	for {
-		now := time.Now()
-		p := r.permit(now, by.probe)
-		r.noteHold(p.hold)
-		if !p.may() {
-			return nil, nil, p.wait, nil
-		}
-		rules := state.ClaimRules{
-			Now: now, Lane: r.lanes.next(), Manual: p.manual || by.manual, Probe: p.probe, Exclude: exclude, Asked: r.asking.fresh(r.options.Sources, now, r.freshness()),
-			BackoffMin: r.limits.BackoffMin, BackoffMax: r.limits.BackoffMax, Next: r.limits.backoff,
-		}
-		if by.from != nil {
-			rules.Asked = nil // it was asked for whatever the sources say
-		}
-		if wait, _ := r.pace.until(now); wait > 0 {
-			return nil, nil, wait, r.paced(rules, by)
-		}
-		c, wait, err = r.claimBy(rules, by)
-		if !errors.Is(err, state.ErrAsk) {
-			return c, p.secrets, wait, err
-		}
-		// A question takes its time: whether anything may be sent is looked at anew after it.
-		if wait, err := r.ask(ctx, rules); wait > 0 || err != nil {
-			return nil, nil, wait, err
-		}
-	}
-}
-
-// paced is errPaced when there is an event to wait for the pace with.
-func (r *Replayer) paced(rules state.ClaimRules, by byHand) error {
-	due, err := r.queue(by).Due(rules, 1)
-	switch {
-	case err != nil:
-		return fmt.Errorf("look for the next event to replay: %w", err)
-	case len(due) > 0:
-		return errPaced
-	}
-	return nil
-}
-
-// claimBy claims the next event. The intent: a crash after it and before the
-// outcome leaves an open attempt, and the event is sent again when its backoff
-// is over.
-func (r *Replayer) claimBy(rules state.ClaimRules, by byHand) (c *state.Claim, wait time.Duration, err error) {
-	c, wait, err = r.queue(by).Claim(rules)
-	switch {
-	case errors.Is(err, state.ErrFull):
-		r.stop(err.Error(), rules.Now.Add(lookAgain))
-		return nil, 0, nil
-	case errors.Is(err, state.ErrAsk):
-		return nil, 0, err
-	case err != nil:
-		return nil, 0, fmt.Errorf("claim the next event to replay: %w", err)
-	case c == nil:
-		return nil, wait, nil
-	}
-	if by.from == nil {
-		r.lanes.took()
-	}
-	r.pace.take(time.Now())
-	r.fly(1)
-	return c, 0, nil
-}
-
 // noteHold logs when replaying is held back, for another reason, or no more.
 func (r *Replayer) noteHold(why string) {
 	switch {
@@ -293,72 +222,6 @@ func (r *Replayer) fly(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.flying += n
-}
-
-// deliver makes one claimed attempt and writes down what came of it. Once ctx has
-// ended no POST is begun whose links are still being looked up: the attempt is
-// taken back, with errUnsent. A POST that was begun has until sending ends.
-func (r *Replayer) deliver(ctx, sending context.Context, q Queue, c *state.Claim, secrets []string) (state.Status, error) {
-	note, status, err := r.renew(ctx, q, c)
-	if err != nil {
-		return status, err
-	}
-	a := r.sender.Send(sending, Message{Event: c.Event, Attempt: c.Attempt, Reason: c.Reason, Secrets: secrets})
-	a.Note = note
-	r.log.Debug("replay attempt", "event_id", c.Event.ID, "attempt", c.Attempt, "answer", a.String(), "latency", a.Latency)
-	return r.settle(q, c, a)
-}
-
-// settle decides and writes. The receiver that a decision starts from must be
-// the one that the decision before left, so this is one step.
-func (r *Replayer) settle(q Queue, c *state.Claim, a Answer) (state.Status, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := time.Now()
-	before := r.home.Receiver()
-	out := Decide(*c, a, before, r.limits, now)
-	// The outcome: a crash before it leaves the attempt open; a crash after
-	// it, nothing to repair.
-	status, err := q.Settle(out)
-	if err != nil {
-		return 0, fmt.Errorf("settle replay of %s: %w", c.Event.ID, err)
-	}
-	if status == state.Dead && out.Status == state.Dead { // else it was before, and a cancel took its replay back
-		r.log.Warn(r.givenUp(q), "event_id", c.Event.ID, "reason", out.Why)
-	}
-	r.edges(c.Event.ID, before, out, a, now)
-	return status, nil
-}
-
-// givenUp is what the log says of an event that was sent for the last time.
-func (r *Replayer) givenUp(q Queue) string {
-	switch {
-	case r.store == nil:
-		return "a shadow replay was given up, the event stands as it was"
-	case q != r.home:
-		return "a forced replay was given up, the event stands as it was: see backstop explain"
-	}
-	return "event is dead: it waits for a person, see backstop explain"
-}
-
-// edges takes in what the answer says of the receiver, and logs when it stops
-// and starts to work.
-func (r *Replayer) edges(id string, before state.Receiver, out state.Outcome, a Answer, now time.Time) {
-	if a.Err != wordStopped {
-		r.outage.note(id, a, r.limits, now, r.log)
-		r.pace.note(a, r.outage.down, now)
-	}
-	if out.Receiver == nil {
-		return
-	}
-	switch was, is := before.Misconfigured, out.Receiver.Misconfigured; {
-	case was == "" && is != "":
-		r.log.Warn("receiver misconfigured: replaying paused, one probe at a time", "reason", is)
-	case was != "" && is == "":
-		r.log.Info("receiver accepts again: replaying resumed", "probes", before.Probes, "after", now.Sub(before.Since).Round(time.Second))
-	case was != is:
-		r.log.Warn("receiver still misconfigured, in another way", "reason", is)
-	}
 }
 
 // waiting counts the events of a queue that are left to be sent by themselves.
