@@ -146,31 +146,20 @@ func (s *Store) Backfills() (list []Backfill, err error) {
 	return list, nil
 }
 
-// backfills calls fn with every backfill. The bucket also has the walks of each: their keys are longer.
+// backfills calls fn with every backfill.
 func (t *tx) backfills(fn func(Backfill)) error {
-	var failed error
-	t.each(t.bucket(bucketBackfills), func(key, payload []byte) bool {
-		if len(key) != 8 {
-			return true
-		}
-		b := Backfill{ID: numberAt(key)}
-		if failed = json.Unmarshal(payload, &b); failed == nil {
-			fn(b)
-		}
-		return failed == nil
+	return eachNumbered(t, bucketBackfills, func(id uint64, b Backfill) {
+		b.ID = id
+		fn(b)
 	})
-	return failed
 }
 
 // backfill reads one that has not ended.
 func (t *tx) backfill(id uint64) (Backfill, error) {
-	b := Backfill{ID: id}
-	payload, ok, err := t.get(t.bucket(bucketBackfills), appendNumber(nil, id))
-	if err != nil || !ok {
-		return b, errors.Join(err, ErrNoBackfill)
-	}
-	if err := json.Unmarshal(payload, &b); err != nil {
-		return b, fmt.Errorf("read a backfill: %w", err)
+	b, err := numbered[Backfill](t, bucketBackfills, id, ErrNoBackfill)
+	b.ID = id
+	if err != nil {
+		return b, err
 	}
 	if !b.Ended.IsZero() {
 		return b, ErrNoBackfill
@@ -198,11 +187,8 @@ func historyKey(id uint64, q heygen.Query) []byte {
 // HistoryWalk returns how far a backfill has read a query; the zero HistoryWalk before its first page.
 func (s *Store) HistoryWalk(id uint64, q heygen.Query) (w HistoryWalk, err error) {
 	err = s.view(func(t *tx) error {
-		payload, ok, err := t.get(t.bucket(bucketBackfills), historyKey(id, q))
-		if errors.Is(err, errBadRecord) || !ok {
-			return nil // as if it had been interrupted before its first commit
-		}
-		return json.Unmarshal(payload, &w)
+		w, err = t.walkAt(bucketBackfills, historyKey(id, q))
+		return err
 	})
 	if err != nil {
 		return HistoryWalk{}, fmt.Errorf("position of the backfill of %s: %w", q, err)

@@ -79,7 +79,7 @@ type ResendPages struct {
 //
 // A crash before the commit leaves the older position, and these pages are read again.
 func (s *Store) PlanResends(p ResendPages) (planned int, err error) {
-	run, err := s.changeRunBy(true, p.Run, "store pages of", func(t *tx, r *Run) error {
+	run, err := s.changeRun(true, p.Run, "store pages of", func(t *tx, r *Run) error {
 		if err := t.planResends(r, p.Events, p.Now); err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func (s *Store) PlanResends(p ResendPages) (planned int, err error) {
 
 // CopyResends is PlanResends of unfinished events, whose data the state has.
 func (s *Store) CopyResends(now time.Time, id uint64, ids []string) error {
-	_, err := s.changeRunBy(true, id, "store events of", func(t *tx, r *Run) error {
+	_, err := s.changeRun(true, id, "store events of", func(t *tx, r *Run) error {
 		var events []heygen.Event
 		for _, one := range ids {
 			o, err := t.open(one)
@@ -152,7 +152,7 @@ func (t *tx) trimResends(r *Run, waiting *bbolt.Bucket) error {
 
 // WalkedRun notes that the listing was read for a run as far as its selection goes; ErrRunCancelled where that is of no use.
 func (s *Store) WalkedRun(now time.Time, id uint64) (Run, error) {
-	return s.changeRun(id, "note the end of the walk of", func(t *tx, r *Run) error {
+	return s.changeRun(false, id, "note the end of the walk of", func(t *tx, r *Run) error {
 		if !r.Cancelled.IsZero() {
 			return ErrRunCancelled
 		}
@@ -164,7 +164,7 @@ func (s *Store) WalkedRun(now time.Time, id uint64) (Run, error) {
 // ConfirmRun notes that a person agreed to what a forced or shadow run has found: from now on it may be sent. The act that
 // began the run tells of how many events it is.
 func (s *Store) ConfirmRun(now time.Time, id uint64) (Run, error) {
-	return s.changeRun(id, "confirm", func(t *tx, r *Run) error {
+	return s.changeRun(false, id, "confirm", func(t *tx, r *Run) error {
 		if !r.Cancelled.IsZero() || !r.Ready.IsZero() {
 			return nil
 		}

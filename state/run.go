@@ -181,43 +181,24 @@ func (t *tx) runIDs(id uint64) (ids []string, err error) {
 	return ids, nil
 }
 
-// runs calls fn with every run. The bucket also has what belongs to each: those keys are longer.
+// runs calls fn with every run.
 func (t *tx) runs(fn func(Run)) error {
-	var failed error
-	t.each(t.bucket(bucketRuns), func(key, payload []byte) bool {
-		if len(key) != 8 {
-			return true
-		}
-		r := Run{ID: numberAt(key)}
-		if failed = json.Unmarshal(payload, &r); failed == nil {
-			fn(r)
-		}
-		return failed == nil
+	return eachNumbered(t, bucketRuns, func(id uint64, r Run) {
+		r.ID = id
+		fn(r)
 	})
-	return failed
 }
 
 func (t *tx) run(id uint64) (Run, error) {
-	r := Run{ID: id}
-	payload, ok, err := t.get(t.bucket(bucketRuns), appendNumber(nil, id))
-	if err != nil || !ok {
-		return r, errors.Join(err, ErrNoRun)
-	}
-	if err := json.Unmarshal(payload, &r); err != nil {
-		return r, fmt.Errorf("read a run: %w", err)
-	}
-	return r, nil
+	r, err := numbered[Run](t, bucketRuns, id, ErrNoRun)
+	r.ID = id
+	return r, err
 }
 
 func (t *tx) putRun(r Run) error { return t.putJSON(bucketRuns, appendNumber(nil, r.ID), r) }
 
-// changeRun has fn change a run in a transaction of its own.
-func (s *Store) changeRun(id uint64, what string, fn func(t *tx, r *Run) error) (Run, error) {
-	return s.changeRunBy(false, id, what, fn)
-}
-
-// changeRunBy is changeRun; one that grows the state is refused where that is full.
-func (s *Store) changeRunBy(grow bool, id uint64, what string, fn func(t *tx, r *Run) error) (r Run, err error) {
+// changeRun has fn change a run in a transaction of its own. One that grows the state is refused where that is full.
+func (s *Store) changeRun(grow bool, id uint64, what string, fn func(t *tx, r *Run) error) (r Run, err error) {
 	err = s.update(grow, func(t *tx) error {
 		if r, err = t.run(id); err != nil {
 			return err
@@ -270,11 +251,8 @@ func (t *tx) dropRun(id uint64) error {
 // RunWalk returns how far a run has read a query; the zero HistoryWalk before its first page.
 func (s *Store) RunWalk(id uint64, q heygen.Query) (w HistoryWalk, err error) {
 	err = s.view(func(t *tx) error {
-		payload, ok, err := t.get(t.bucket(bucketRuns), runWalkKey(id, q))
-		if errors.Is(err, errBadRecord) || !ok {
-			return nil // as if it had been interrupted before its first commit
-		}
-		return json.Unmarshal(payload, &w)
+		w, err = t.walkAt(bucketRuns, runWalkKey(id, q))
+		return err
 	})
 	if err != nil {
 		return HistoryWalk{}, fmt.Errorf("position of run %d: %w", id, err)

@@ -250,7 +250,7 @@ func TestACancelIsFinishedByAPass(t *testing.T) {
 	s := lively(t)
 	mixture(t, s)
 	r := mustQueue(t, s, Selection{Missed: true})
-	_, err := s.changeRun(r.ID, "cancel", func(_ *tx, r *Run) error { r.Cancelled = noon(); return nil })
+	_, err := s.changeRun(false, r.ID, "cancel", func(_ *tx, r *Run) error { r.Cancelled = noon(); return nil })
 	mustDo(t, err)
 	judged(t, s, noon())
 	wantRun(t, s, r.ID, 6, 0, 0, 0, 0, 6)

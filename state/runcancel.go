@@ -13,7 +13,7 @@ import (
 // It takes several transactions. After a crash between them the run is cancelled, and some of its events are queued still: the
 // next pass takes them back.
 func (s *Store) CancelRun(now time.Time, id uint64, who string) (Run, error) {
-	r, err := s.changeRun(id, "cancel", func(t *tx, r *Run) error {
+	r, err := s.changeRun(false, id, "cancel", func(t *tx, r *Run) error {
 		if !r.Ended.IsZero() || !r.Cancelled.IsZero() {
 			return nil
 		}
@@ -156,7 +156,7 @@ func (t *tx) cancelled(r *record) bool {
 //
 // It takes several transactions. After a crash between them it is resumed again.
 func (s *Store) ResumeRun(now time.Time, id uint64, who string) (run Run, resumed bool, err error) {
-	run, err = s.changeRun(id, "resume", func(t *tx, r *Run) error {
+	run, err = s.changeRun(false, id, "resume", func(t *tx, r *Run) error {
 		resumed = r.resumable()
 		if !resumed {
 			return nil
@@ -182,7 +182,7 @@ func (s *Store) ResumeRun(now time.Time, id uint64, who string) (run Run, resume
 	if err != nil || !resumed {
 		return run, resumed, err
 	}
-	run, err = s.changeRun(id, "resume", func(_ *tx, r *Run) error {
+	run, err = s.changeRun(false, id, "resume", func(_ *tx, r *Run) error {
 		if !r.Ready.IsZero() && r.Waiting == 0 {
 			r.Ended = now.UTC()
 		}

@@ -19,7 +19,19 @@ const (
 
 // count is the counter of a fate; nil for none.
 func (r *Run) count(f fate) *int64 {
-	return map[fate]*int64{fateWaiting: &r.Waiting, fateSeen: &r.Seen, fateDead: &r.Dead, fateIgnored: &r.Ignored, fateLeft: &r.Left}[f]
+	switch f {
+	case fateWaiting:
+		return &r.Waiting
+	case fateSeen:
+		return &r.Seen
+	case fateDead:
+		return &r.Dead
+	case fateIgnored:
+		return &r.Ignored
+	case fateLeft:
+		return &r.Left
+	}
+	return nil
 }
 
 // fate of an unfinished event in its run. What is not manual any more was taken back.

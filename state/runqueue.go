@@ -82,7 +82,7 @@ func (s *Store) QueueRun(now time.Time, id uint64) (queued []Requeued, done bool
 	if err != nil {
 		return nil, false, fmt.Errorf("queue events of run %d: %w", id, err)
 	}
-	_, err = s.changeRun(id, "queue events of", func(t *tx, r *Run) error {
+	_, err = s.changeRun(false, id, "queue events of", func(t *tx, r *Run) error {
 		queued, done, err = t.queueRun(now, r, ids, places)
 		return err
 	})

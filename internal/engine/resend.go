@@ -207,43 +207,25 @@ func idsOf(rows []state.Row) []string {
 
 // eachResend calls fn with all that a run has found, sent or not.
 func (e *Engine) eachResend(id uint64, fn func(state.Row)) error {
-	for _, list := range []func(uint64, []byte) ([]state.Row, []byte, error){e.store.Resending, e.store.Resent} {
-		for after := []byte(nil); ; {
-			rows, next, err := list(id, after)
-			if err != nil {
-				return err
-			}
-			for _, row := range rows {
-				fn(row)
-			}
-			if after = next; next == nil {
-				break
-			}
-		}
+	all := func(row state.Row) error { fn(row); return nil }
+	if err := eachOf(e.store.Resending, id, all); err != nil {
+		return err
 	}
-	return nil
+	return eachOf(e.store.Resent, id, all)
 }
 
 // planResends counts what waits in a run, and gives the rows of the first events.
 func (e *Engine) planResends(ctx context.Context, run state.Run, plan *ReplayPlan) (rows []ReplayRow, err error) {
 	now := e.Now()
-	for after := []byte(nil); ; {
-		found, next, err := e.store.Resending(run.ID, after)
-		if err != nil {
-			return nil, err
+	err = eachOf(e.store.Resending, run.ID, func(row state.Row) error {
+		plan.count(row.Event, row.Status, now)
+		if len(rows) <= RowsMost {
+			rows = append(rows, ReplayRow{ID: row.Event.ID, Status: standsAs(row.Status), Queued: true})
 		}
-		for _, row := range found {
-			plan.count(row.Event, row.Status, now)
-			if len(rows) <= RowsMost {
-				rows = append(rows, ReplayRow{ID: row.Event.ID, Status: standsAs(row.Status), Queued: true})
-			}
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if after = next; next == nil {
-			break
-		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
 	}
 	e.foresee(plan)
 	return rows, nil

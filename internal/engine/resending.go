@@ -134,8 +134,14 @@ func resentRow(row state.Row) ReplayRow {
 
 // eachResent calls fn with all that a run has done with, oldest first.
 func (e *Engine) eachResent(id uint64, fn func(state.Row) error) error {
+	return eachOf(e.store.Resent, id, fn)
+}
+
+// eachOf calls fn with all that a list of a run has, a bite at a time: no
+// transaction is open while it runs.
+func eachOf(list func(id uint64, after []byte) ([]state.Row, []byte, error), id uint64, fn func(state.Row) error) error {
 	for after := []byte(nil); ; {
-		rows, next, err := e.store.Resent(id, after)
+		rows, next, err := list(id, after)
 		if err != nil {
 			return err
 		}
